@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* base/redact.h -- finds long digit runs that carry a valid check digit, and masks them.
+ *
+ * In      any bytes.
+ * Out     where such a run stands, or the same bytes with it masked.  A run is 13 to 19 ASCII
+ * digits, single spaces or hyphens between them allowed, not a part of a longer run of digits,
+ * whose last digit is right by ISO/IEC 7812-1 annex B (Luhn). Never   allocates; logs what it
+ * found. Threads any.
+ */
+#ifndef BASE_REDACT_H
+#define BASE_REDACT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct redact_hit {
+    size_t start;    /* First digit. */
+    size_t size;     /* Bytes up to and with the last digit, separators included. */
+    unsigned digits; /* How many of them are digits. */
+};
+
+/* True when `digits` (ASCII, nothing else) ends in the right check digit. */
+bool redact_luhn(const uint8_t *digits, size_t count);
+
+/* The first hit at or after `from`; false when there is none. */
+bool redact_find(const uint8_t *bytes, size_t size, size_t from, struct redact_hit *out_hit);
+
+/* Overwrites every digit of every hit but its last four with '*'; returns how many hits. */
+unsigned redact_mask(uint8_t *bytes, size_t size);
+
+/* True for data shaped like a magnetic stripe: track 1 (%B…^…^…) or track 2 (;digits=digits…) with
+ * or without its sentinels (SAD-3). */
+bool redact_is_track(const uint8_t *bytes, size_t size);
+
+#endif

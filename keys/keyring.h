@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keys/keyring.h -- every key of the vault below the root: KEKs, DEKs, fingerprint, index and CVV
+ * keys.
+ *
+ * In      the root key; the rows that an earlier keyring made.
+ * Out     keys to use, by purpose and tenant; rows to store, each bound to its id, level, purpose,
+ * tenant, environment, state and version (HSM-1, KEY-11), and a manifest over all of them. Never
+ * stores: its caller puts the changed rows into the same batch as what used the key; gives a key to
+ * encrypt that is not active (KEY-9); opens a row that was swapped, renamed or rolled back. Threads
+ * one at a time.
+ *
+ * Tree: root -> KEK per (tenant, purpose), wrapped by the root -> DEK per epoch (2^20 uses, 24 h or
+ * a restart), wrapped by its KEK.  Fingerprint and index keys hang from KEKs of their own purpose
+ * and do not expire by epoch.  CVV keys are in memory only: their rows have no key bytes, and those
+ * of an earlier process are marked destroyed at load.
+ */
+#ifndef KEYS_KEYRING_H
+#define KEYS_KEYRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/secret.h"
+#include "base/status.h"
+#include "keys/kdf.h"
+
+#define KEYRING_TENANT_BYTES_MAX 64u
+#define KEYRING_USES_MAX         (1u << 20)
+#define KEYRING_EPOCH_MS         (24 * 3600 * 1000LL)
+#define KEYRING_CVV_EPOCH_MS     (3600 * 1000LL)
+#define KEYRING_KEK_PERIOD_MS    (365LL * 24 * 3600 * 1000)
+
+enum key_level { KEY_LEVEL_KEK = 1, KEY_LEVEL_DEK = 2 };
+
+enum key_purpose {
+    KEY_PURPOSE_CARD = 1,    /* Records: the card and its masked view. */
+    KEY_PURPOSE_FINGERPRINT, /* Same-card detection; a tree of its own. */
+    KEY_PURPOSE_INDEX,       /* Token index, row seals and request digests; tenant "". */
+    KEY_PURPOSE_CVV,         /* Memory only. */
+    KEY_PURPOSE_COUNT
+};
+
+/* NIST SP 800-57 part 1 rev. 5 section 7. */
+enum key_state {
+    KEY_STATE_PRE_ACTIVE = 1,
+    KEY_STATE_ACTIVE,
+    KEY_STATE_SUSPENDED,
+    KEY_STATE_DEACTIVATED,
+    KEY_STATE_COMPROMISED,
+    KEY_STATE_DESTROYED,
+};
+
+struct key_info {
+    uint64_t id;
+    uint64_t parent_id; /* 0 is the root. */
+    uint32_t version;   /* Counts the keys of one (level, tenant, purpose). */
+    enum key_level level;
+    enum key_purpose purpose;
+    enum key_state state;
+    char tenant[KEYRING_TENANT_BYTES_MAX];
+    int64_t created_ms;
+    int64_t changed_ms; /* Of the state. */
+    int64_t not_after_encrypt_ms;
+};
+
+/* A row to be stored under its id; id 0 is the manifest. */
+struct keyring_change {
+    struct key_info info; /* All zero for the manifest. */
+    const char *event;    /* "key.create", "key.deactivate", "key.destroy"; "" for the manifest. */
+    uint64_t row_id;
+    uint8_t row[512];
+    size_t row_size;
+};
+
+struct keyring;
+
+/* `root` is borrowed and must outlive the ring.  `environment` is mixed into every derivation
+ * (KEY-3). */
+STATUS keyring_new(const struct secret *root, const char *environment, struct keyring **out_ring);
+void keyring_free(struct keyring **ring);
+
+/* Every stored row, in any order, and then keyring_loaded().  WHY_FORGED when a row or the set of
+ * rows is not what a ring under this root and environment stored last. */
+STATUS keyring_load(struct keyring *ring, uint64_t row_id, const void *row, size_t row_size);
+STATUS keyring_loaded(struct keyring *ring, int64_t now_ms);
+
+/* The key to encrypt with now, made where there is none or where its period is over; counts one
+ * use. Changes may be waiting afterwards: keyring_take_change(). */
+STATUS keyring_use(struct keyring *ring, const char *tenant, enum key_purpose purpose,
+                   int64_t now_ms, uint64_t *out_key_id);
+
+/* Lends the derivation of a key, for envelope.c and fingerprint.c: valid until the next call on the
+ * ring. WHY_NOT_FOUND: no such id; WHY_DENIED: its state does not allow it (`to_encrypt` or to
+ * open). */
+STATUS keyring_kdf(struct keyring *ring, uint64_t key_id, bool to_encrypt, struct kdf **out_kdf,
+                   const struct key_info **out_info);
+
+const char *keyring_environment(const struct keyring *ring);
+
+/* Next row to store; false when there is none.  The manifest comes last, once, where anything
+ * changed. */
+bool keyring_take_change(struct keyring *ring, struct keyring_change *out_change);
+
+/* The inventory: index from 0; false at the end. */
+bool keyring_info_at(const struct keyring *ring, unsigned index, struct key_info *out_info);
+
+const char *key_purpose_name(enum key_purpose purpose);
+const char *key_state_name(enum key_state state);
+
+#endif

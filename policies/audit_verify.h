@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policies/audit_verify.h -- proves or disproves a log, entry by entry.
+ *
+ * In      entries in order and signed checkpoints, from a store or from a running daemon.
+ * Out     how many entries and checkpoints hold, or the first thing that does not, by its sequence
+ * number. Never   trusts the stored frontier. Threads one.
+ */
+#ifndef POLICIES_AUDIT_VERIFY_H
+#define POLICIES_AUDIT_VERIFY_H
+
+#include <stdint.h>
+
+#include "base/db.h"
+#include "policies/audit_log.h"
+
+struct audit_verify; /* A verification under way: feed it in order. */
+
+struct audit_verdict {
+    bool good;
+    uint64_t entries;
+    uint64_t checkpoints;
+    uint64_t signed_size; /* Entries under the newest good checkpoint. */
+    uint8_t root[MERKLE_HASH_BYTES];
+    char trouble[256]; /* "" when good; else what, and at which seq. */
+};
+
+STATUS audit_verify_new(const char *origin, const struct note_key *key, struct audit_verify **out);
+void audit_verify_free(struct audit_verify **verify);
+/* Checks that it is a JSON object whose seq is the next one; adds its leaf. */
+void audit_verify_entry(struct audit_verify *verify, const void *entry, size_t size);
+/* A checkpoint may be given any time from its size on backwards: those ahead of the entries seen
+ * are remembered (at most one waits), so feed checkpoints in order of size, each before the entry
+ * with its size as seq. */
+void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size_t size);
+/* Ends it.  A log without any checkpoint, or with a checkpoint beyond its last entry (truncation),
+ * is not good. Entries behind the last checkpoint are counted but not signed yet. */
+void audit_verify_end(struct audit_verify *verify, struct audit_verdict *out_verdict);
+
+/* All of it over a store opened read-only. */
+STATUS audit_verify_store(struct db *db, const struct audit_families *families, const char *origin,
+                          const struct note_key *key, struct audit_verdict *out_verdict);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policies/note.h -- C2SP signed notes (v1.0.0) and tlog checkpoints (v1.0.0), Ed25519.
+ *
+ * In      a text, or a note from outside.
+ * Out     a signed note; or a checkpoint whose signature holds under a known key.
+ * Never   accepts a note with a known key and a bad signature, whatever else stands on it.
+ * Threads any.
+ */
+#ifndef POLICIES_NOTE_H
+#define POLICIES_NOTE_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/secret.h"
+#include "base/status.h"
+#include "policies/merkle.h"
+
+#define NOTE_NAME_BYTES_MAX 128u
+#define NOTE_BYTES_MAX      16384u
+#define NOTE_SIGNATURES_MAX 64u
+
+/* A verifier key: `name+hex8(id)+base64(0x01 | public key)`. */
+struct note_key {
+    char name[NOTE_NAME_BYTES_MAX];
+    uint8_t id[4];
+    uint8_t public_key[32];
+};
+
+struct checkpoint {
+    char origin[NOTE_NAME_BYTES_MAX];
+    uint64_t size;
+    uint8_t root[MERKLE_HASH_BYTES];
+};
+
+/* From a 32-byte seed; the public half, named. */
+STATUS note_key_from_seed(const char *name, const struct secret *seed, struct note_key *out_key);
+STATUS note_key_parse(const char *text, struct note_key *out_key);
+/* Room for NOTE_NAME_BYTES_MAX + 64. */
+void note_key_text(const struct note_key *key, char *out, size_t out_size);
+
+/* Appends text, an empty line and the signature line.  `text` ends in a line feed. */
+STATUS note_sign(const char *text, size_t size, const struct note_key *key,
+                 const struct secret *seed, struct buffer *out);
+
+/* Lends the signed text when at least one signature is by one of `keys` and none of theirs is bad.
+ * WHY_FORGED otherwise, WHY_BAD_INPUT when it is no note. */
+STATUS note_open(const void *note, size_t size, const struct note_key *keys, unsigned key_count,
+                 const char **out_text, size_t *out_text_size);
+
+void checkpoint_text(const struct checkpoint *checkpoint, struct buffer *out);
+STATUS checkpoint_parse(const char *text, size_t size, struct checkpoint *out_checkpoint);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policies/signer.h -- the process that holds the audit signing key, and its other side.
+ *
+ * In      frames over a socket pair: leaf hashes, in order, and the request to sign.
+ * Out     checkpoints.  The signer keeps its own frontier and adds the leaves itself, so that it
+ * cannot sign what does not extend what it signed before; it stores size and frontier (fsync,
+ * rename) before it lets a signature go. Never   sees an entry; signs anything but its own tree's
+ * checkpoint; opens a socket. Threads one.
+ */
+#ifndef POLICIES_SIGNER_H
+#define POLICIES_SIGNER_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/frames.h"
+#include "base/status.h"
+#include "policies/note.h"
+
+/* Frames.  Signer -> log owner: HELLO once at start (encoded frontier, u16-counted verifier key),
+ * CHECKPOINT (note). Log owner -> signer: LEAVES (u64 first index, hashes), SIGN (empty). */
+enum signer_frame {
+    SIGNER_HELLO = 1,
+    SIGNER_LEAVES,
+    SIGNER_SIGN,
+    SIGNER_CHECKPOINT,
+    SIGNER_REFUSED
+};
+
+struct signer_options {
+    const char *origin;     /* Key name and checkpoint origin. */
+    const char *key_path;   /* 32-byte Ed25519 seed, hex, mode 0600. */
+    const char *state_path; /* Where it remembers what it signed. */
+    int fd;                 /* Its end of the socket pair. */
+};
+
+/* The signer's main loop; returns at end of file.  Call sandbox_enter() and log_open() before. */
+STATUS signer_run(const struct signer_options *options);
+
+/* Makes a seed file (mode 0600, never over an existing one) and gives its verifier key. */
+STATUS signer_key_create(const char *path, const char *origin, struct note_key *out_key,
+                         char *error, size_t error_size);
+
+/* The log owner's side of HELLO. */
+STATUS signer_hello_parse(const struct frame *frame, struct checkpoint *out_last,
+                          struct note_key *out_key);
+
+#endif
