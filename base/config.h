@@ -11,6 +11,7 @@
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
