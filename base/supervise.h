@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* base/supervise.h -- one core process and its satellites, kept alive by a small parent.
+ *
+ * In      a function for each process.  The vault's core is the keeper, with front and signer as
+ * satellites; the relay's core is the relay, with its signer. Out     forked processes.  Each
+ * satellite has a socket pair with the core; the core learns of its ends, at start and again
+ * whenever a satellite was restarted, by supervise_receive() on its control socket. Never   reads a
+ * configuration, a key or a card; restarts a process that said it cannot start (exit 2). Threads
+ * one, and before any starts.
+ *
+ * A satellite that dies is started again, with a new socket pair.  When the core dies its
+ * satellites see the end of their sockets and leave, and all are started again.  Restarts slow down
+ * to one in 5 s where they fail at once. SIGTERM and SIGINT: all get SIGTERM (keeper and signer
+ * ignore it; they leave at the end of their sockets); once satellite 0 is gone the core's control
+ * socket is closed.
+ */
+#ifndef BASE_SUPERVISE_H
+#define BASE_SUPERVISE_H
+
+#include "base/status.h"
+
+#define SUPERVISE_SATELLITES_MAX 4u
+#define SUPERVISE_EXIT_CONFIG    2 /* "Do not start me again." */
+
+struct supervise_satellite {
+    const char *name;
+    int (*run)(void *owner, int core_fd); /* Its exit code. */
+};
+
+struct supervise_options {
+    const char *core_name;
+    int (*core)(void *owner, int control_fd);
+    struct supervise_satellite satellites[SUPERVISE_SATELLITES_MAX];
+    unsigned satellite_count;
+    void *owner;
+};
+
+/* Forks and watches until told to stop; the exit code for main(). */
+int supervise_run(const struct supervise_options *options);
+
+/* In the core: waits for the next satellite's socket.  *out_index is its place in the table; the
+ * caller owns *out_fd.  WHY_NOT_FOUND: the supervisor wants the core to leave (or is gone). */
+STATUS supervise_receive(int control_fd, unsigned *out_index, int *out_fd);
+
+#endif
