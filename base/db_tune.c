@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/db_tune.h"
+
+#include "base/own.h"
+
+#define TUNE_PREFIX_BYTES       4u
+#define TUNE_HASH_BUCKETS       1000000u     /* 8 MB of pointers in each memtable (limits.md 3). */
+#define TUNE_MEMTABLE_BYTES_MAX (256u << 20) /* Of all families together. */
+#define TUNE_BLOOM_BITS         10.0
+#define TUNE_INFO_LOG_WARN      2
+#define TUNE_INFO_LOG_BYTES_MAX (1u << 20)
+#define TUNE_INFO_LOG_FILES     2u
+
+/* What a kill leaves at the end of the log is a record cut short: a write that nobody was told of.
+ * "Absolute consistency" (1) would refuse such a store, and "point in time" (2) would silently
+ * forget everything behind damage in the middle.  "Tolerate corrupted tail" (0) drops a cut record
+ * at the end of the log and refuses what fails its checksum anywhere. */
+#define TUNE_WAL_RECOVERY_MODE 0
+
+static void block_options_end(rocksdb_block_based_table_options_t **options)
+{
+    rocksdb_block_based_options_destroy(*options);
+}
+
+rocksdb_options_t *db_tune_store(const struct db_options *options)
+{
+    rocksdb_options_t *made = rocksdb_options_create();
+    rocksdb_options_set_create_if_missing(made, options->create);
+    rocksdb_options_set_create_missing_column_families(made, !options->read_only);
+    rocksdb_options_set_paranoid_checks(made, 1);
+    rocksdb_options_set_wal_recovery_mode(made, TUNE_WAL_RECOVERY_MODE);
+    rocksdb_options_set_max_total_wal_size(made, options->wal_bytes_max);
+    rocksdb_options_set_db_write_buffer_size(made, TUNE_MEMTABLE_BYTES_MAX);
+    rocksdb_options_set_allow_concurrent_memtable_write(made, 0); /* Hash memtables ask for it. */
+    rocksdb_options_set_skip_stats_update_on_db_open(made, 1);
+    rocksdb_options_set_info_log_level(made, TUNE_INFO_LOG_WARN);
+    rocksdb_options_set_max_log_file_size(made, TUNE_INFO_LOG_BYTES_MAX);
+    rocksdb_options_set_keep_log_file_num(made, TUNE_INFO_LOG_FILES);
+    return made;
+}
+
+rocksdb_options_t *db_tune_family(bool random_keys, rocksdb_cache_t *cache)
+{
+    rocksdb_options_t *made = rocksdb_options_create();
+    rocksdb_options_set_compression(made, rocksdb_no_compression); /* Sealed bytes do not shrink. */
+
+    OWNED(block_options_end)
+    rocksdb_block_based_table_options_t *blocks = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_cache(blocks, cache);
+    /* Indexes and filters live in the cache, so that memory does not grow with the records. */
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(blocks, 1);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(blocks, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(blocks, 1);
+    rocksdb_block_based_options_set_filter_policy(
+        blocks, rocksdb_filterpolicy_create_bloom_full(TUNE_BLOOM_BITS));
+    rocksdb_block_based_options_set_whole_key_filtering(blocks, 1);
+    rocksdb_options_set_block_based_table_factory(made, blocks);
+
+    if (random_keys) {
+        rocksdb_options_set_prefix_extractor(
+            made, rocksdb_slicetransform_create_fixed_prefix(TUNE_PREFIX_BYTES));
+        rocksdb_options_set_hash_link_list_rep(made, TUNE_HASH_BUCKETS);
+    }
+    return made;
+}
