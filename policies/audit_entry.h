@@ -46,7 +46,8 @@ struct audit_entry {
     unsigned item_count;
 };
 
-/* Appends the entry as it will be stored and hashed.  WHY_LIMIT when it would be too long. */
+/* Appends the entry as it will be stored and hashed.  actor, origin, event and outcome must be
+ * given (LOG-8).  WHY_LIMIT when it would be too long. */
 STATUS audit_entry_write(const struct audit_entry *entry, uint64_t seq, struct buffer *out);
 
 #endif
