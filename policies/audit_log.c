@@ -1,2 +1,503 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/status.h"
+#include "policies/audit_log.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+
+/* Entries of one batch. */
+#define PENDING_MAX 65536u
+/* Leaf hashes kept in memory for the signer, so that no entry is read and hashed twice: 8 MiB. */
+#define RECENT_MAX (1u << 18)
+/* Leaf hashes read at a time when a part of the tree is computed again. */
+#define CHUNK_COUNT 4096u
+/* Frontiers remembered at sizes that the signer is about to sign. */
+#define MARK_COUNT         4u
+
+#define FRONTIER_BYTES_MAX (8u + MERKLE_LEVELS_MAX * MERKLE_HASH_BYTES)
+
+/* A checkpoint's two rows stand side by side: u64 size -> note, and u64 size | 'f' -> the frontier
+ * at that size, from which a later start can go on without hashing what lies before. */
+#define SIZE_KEY_BYTES     8u
+#define FRONTIER_KEY_BYTES 9u
+
+static const char state_key[] = "frontier";
+#define STATE_KEY_BYTES (sizeof state_key - 1)
+
+struct audit_log {
+    struct db *db; /* Borrowed. */
+    struct audit_families families;
+    char origin[NOTE_NAME_BYTES_MAX];
+
+    struct merkle_frontier committed;
+    struct merkle_frontier sealed; /* With the pending leaves; what the next commit makes true. */
+    bool is_sealed;
+    struct buffer pending; /* Leaf hashes behind `committed`; the tree is computed at the seal. */
+    struct buffer entry;   /* Room for one entry, used again and again. */
+    struct buffer row;     /* Room for a frontier. */
+
+    struct merkle_frontier base; /* At the newest stored checkpoint. */
+    struct merkle_frontier base_next;
+    bool base_waits; /* base_next is in the batch. */
+
+    struct merkle_frontier marks[MARK_COUNT];
+    unsigned mark_next;
+    struct buffer recent; /* Leaf hashes of entries [recent_from, committed.size). */
+    uint64_t recent_from;
+};
+
+static void size_key(uint64_t size, uint8_t out[static SIZE_KEY_BYTES])
+{
+    uint64_t big = htobe64(size);
+    memcpy(out, &big, sizeof big);
+}
+
+static uint64_t key_size(const uint8_t *key)
+{
+    uint64_t big = 0;
+    memcpy(&big, key, sizeof big);
+    return be64toh(big);
+}
+
+static bool roots_equal(const struct merkle_frontier *frontier, const uint8_t *root)
+{
+    uint8_t own[MERKLE_HASH_BYTES];
+    merkle_root(frontier, own);
+    return memcmp(own, root, sizeof own) == 0;
+}
+
+static unsigned pending_count(const struct audit_log *log)
+{
+    return (unsigned)(log->pending.size / MERKLE_HASH_BYTES);
+}
+
+/* Leaf hashes of entries [from, to) out of the store, which must hold each of them. */
+static STATUS leaves_from_store(struct audit_log *log, uint64_t from, uint64_t to,
+                                struct buffer *out)
+{
+    uint8_t key[SIZE_KEY_BYTES];
+    OWNED(db_iterator_free) struct db_iterator *entries = NULL;
+
+    size_key(from, key);
+    TRY(db_iterate(log->db, log->families.entries, key, sizeof key, &entries));
+    for (uint64_t seq = from; seq < to; seq++) {
+        size_t size = 0;
+        TRY(db_iterator_status(entries));
+        ENSURE(db_iterator_valid(entries), WHY_FORGED);
+        const uint8_t *found = db_iterator_key(entries, &size);
+        ENSURE(size == SIZE_KEY_BYTES && key_size(found) == seq, WHY_FORGED);
+        const uint8_t *entry = db_iterator_value(entries, &size);
+        uint8_t leaf[MERKLE_HASH_BYTES];
+        merkle_leaf(entry, size, leaf);
+        buffer_add(out, leaf, sizeof leaf);
+        db_iterator_next(entries);
+    }
+    return buffer_status(out);
+}
+
+static STATUS leaves_get(struct audit_log *log, uint64_t from, unsigned count, struct buffer *out)
+{
+    ENSURE(from <= log->committed.size && count <= log->committed.size - from, WHY_NOT_FOUND);
+
+    uint64_t to = from + count;
+    if (from < log->recent_from) {
+        uint64_t stored_to = to < log->recent_from ? to : log->recent_from;
+        TRY(leaves_from_store(log, from, stored_to, out));
+        from = stored_to;
+    }
+    if (from < to)
+        buffer_add(out, log->recent.bytes + (from - log->recent_from) * MERKLE_HASH_BYTES,
+                   (to - from) * MERKLE_HASH_BYTES);
+    return buffer_status(out);
+}
+
+/* Grows `frontier` by the committed entries up to `size`. */
+static STATUS frontier_extend(struct audit_log *log, struct merkle_frontier *frontier,
+                              uint64_t size)
+{
+    OWNED(buffer_free) struct buffer leaves = BUFFER(CHUNK_COUNT * MERKLE_HASH_BYTES);
+
+    while (frontier->size < size) {
+        uint64_t left = size - frontier->size;
+        unsigned count = left < CHUNK_COUNT ? (unsigned)left : CHUNK_COUNT;
+        buffer_clear(&leaves);
+        TRY(leaves_get(log, frontier->size, count, &leaves));
+        for (unsigned i = 0; i < count; i++)
+            merkle_add(frontier, leaves.bytes + i * MERKLE_HASH_BYTES);
+    }
+    return STATUS_OK;
+}
+
+/* The frontier stored with the newest checkpoint of at most `size` entries; the empty one where
+ * there is none. */
+static STATUS frontier_below(struct audit_log *log, uint64_t size, struct merkle_frontier *out)
+{
+    OWNED(db_iterator_free) struct db_iterator *rows = NULL;
+    struct merkle_frontier below = {0};
+
+    TRY(db_iterate(log->db, log->families.checkpoints, NULL, 0, &rows));
+    for (; db_iterator_valid(rows); db_iterator_next(rows)) {
+        size_t key_bytes = 0;
+        size_t row_bytes = 0;
+        const uint8_t *key = db_iterator_key(rows, &key_bytes);
+        ENSURE(key_bytes >= SIZE_KEY_BYTES, WHY_FORGED);
+        if (key_size(key) > size)
+            break;
+        if (key_bytes != FRONTIER_KEY_BYTES)
+            continue;
+        const uint8_t *row = db_iterator_value(rows, &row_bytes);
+        ENSURE(!failed(merkle_frontier_decode(row, row_bytes, &below)), WHY_FORGED);
+        ENSURE(below.size == key_size(key), WHY_FORGED);
+    }
+    TRY(db_iterator_status(rows));
+    *out = below;
+    return STATUS_OK;
+}
+
+/* The tree as it was with `size` entries, from the nearest place known. */
+static STATUS frontier_at(struct audit_log *log, uint64_t size, struct merkle_frontier *out)
+{
+    assert(size <= log->committed.size);
+    struct merkle_frontier frontier = log->base;
+
+    for (unsigned i = 0; i < MARK_COUNT; i++) {
+        if (log->marks[i].size == size) {
+            *out = log->marks[i];
+            return STATUS_OK;
+        }
+    }
+    if (size == log->committed.size)
+        frontier = log->committed;
+    else if (size < log->base.size)
+        TRY(frontier_below(log, size, &frontier));
+    TRY(frontier_extend(log, &frontier, size));
+    *out = frontier;
+    return STATUS_OK;
+}
+
+static STATUS open_state(struct audit_log *log)
+{
+    struct status status =
+        db_get(log->db, log->families.state, state_key, STATE_KEY_BYTES, &log->row);
+    if (status.why == WHY_NOT_FOUND)
+        return STATUS_OK; /* A new log: the next check says whether it is empty, too. */
+    TRY(status);
+    status = merkle_frontier_decode(log->row.bytes, log->row.size, &log->committed);
+    ENSURE(!failed(status), WHY_FORGED);
+    return STATUS_OK;
+}
+
+/* The last entry is the frontier's last leaf, and none stands behind it. */
+static STATUS open_last_entry(struct audit_log *log)
+{
+    OWNED(db_iterator_free) struct db_iterator *entries = NULL;
+    size_t size = 0;
+
+    TRY(db_iterate(log->db, log->families.entries, NULL, 0, &entries));
+    db_iterator_last(entries);
+    TRY(db_iterator_status(entries));
+    if (!db_iterator_valid(entries)) {
+        ENSURE(log->committed.size == 0, WHY_FORGED);
+        return STATUS_OK;
+    }
+    const uint8_t *key = db_iterator_key(entries, &size);
+    ENSURE(size == SIZE_KEY_BYTES, WHY_FORGED);
+    ENSURE(log->committed.size > 0 && key_size(key) == log->committed.size - 1, WHY_FORGED);
+    return STATUS_OK;
+}
+
+/* Size of the newest checkpoint.  WHY_NOT_FOUND when there is none. */
+static STATUS last_checkpoint_size(struct audit_log *log, uint64_t *out_size)
+{
+    OWNED(db_iterator_free) struct db_iterator *rows = NULL;
+    size_t size = 0;
+
+    TRY(db_iterate(log->db, log->families.checkpoints, NULL, 0, &rows));
+    db_iterator_last(rows);
+    TRY(db_iterator_status(rows));
+    ENSURE(db_iterator_valid(rows), WHY_NOT_FOUND);
+    const uint8_t *key = db_iterator_key(rows, &size);
+    ENSURE(size == FRONTIER_KEY_BYTES, WHY_FORGED);
+    *out_size = key_size(key);
+    return STATUS_OK;
+}
+
+/* Without its signature, which is the verifier's business: what is asked here is whether the rows
+ * agree with one another. */
+static STATUS checkpoint_read(const struct audit_log *log, const void *note, size_t size,
+                              struct checkpoint *out)
+{
+    const char *text = NULL;
+    size_t text_size = 0;
+
+    TRY(note_peek(note, size, &text, &text_size));
+    TRY(checkpoint_parse(text, text_size, out));
+    ENSURE(strcmp(out->origin, log->origin) == 0, WHY_CONFLICT);
+    return STATUS_OK;
+}
+
+/* The newest checkpoint with its frontier, as the place to go on from. */
+static STATUS open_base(struct audit_log *log)
+{
+    uint64_t size = 0;
+    uint8_t key[FRONTIER_KEY_BYTES];
+    struct checkpoint checkpoint = {0};
+    OWNED(buffer_free) struct buffer note = BUFFER(NOTE_BYTES_MAX);
+
+    struct status status = last_checkpoint_size(log, &size);
+    if (status.why == WHY_NOT_FOUND)
+        return STATUS_OK;
+    TRY(status);
+    size_key(size, key);
+    key[SIZE_KEY_BYTES] = 'f';
+    ENSURE(!failed(db_get(log->db, log->families.checkpoints, key, SIZE_KEY_BYTES, &note)),
+           WHY_FORGED);
+    ENSURE(!failed(checkpoint_read(log, note.bytes, note.size, &checkpoint)), WHY_FORGED);
+    TRY(db_get(log->db, log->families.checkpoints, key, sizeof key, &log->row));
+    ENSURE(!failed(merkle_frontier_decode(log->row.bytes, log->row.size, &log->base)), WHY_FORGED);
+    ENSURE(log->base.size == size && checkpoint.size == size, WHY_FORGED);
+    ENSURE(size <= log->committed.size, WHY_FORGED);
+    ENSURE(roots_equal(&log->base, checkpoint.root), WHY_FORGED);
+    return STATUS_OK;
+}
+
+/* The entries behind the newest checkpoint lead to the stored frontier. */
+static STATUS open_tail(struct audit_log *log)
+{
+    struct merkle_frontier tail = log->base;
+    uint8_t root[MERKLE_HASH_BYTES];
+
+    TRY(frontier_extend(log, &tail, log->committed.size));
+    merkle_root(&tail, root);
+    ENSURE(roots_equal(&log->committed, root), WHY_FORGED);
+    return STATUS_OK;
+}
+
+STATUS audit_log_open(struct db *db, const struct audit_families *families, const char *origin,
+                      struct audit_log **out_log)
+{
+    assert(db != NULL);
+    assert(strlen(origin) < NOTE_NAME_BYTES_MAX);
+
+    OWNED(audit_log_free) struct audit_log *log = calloc(1, sizeof *log);
+    ENSURE(log != NULL, WHY_NO_MEMORY);
+    log->db = db;
+    log->families = *families;
+    memcpy(log->origin, origin, strlen(origin));
+    log->pending = BUFFER(PENDING_MAX * MERKLE_HASH_BYTES);
+    log->entry = BUFFER(AUDIT_ENTRY_BYTES_MAX);
+    log->row = BUFFER(FRONTIER_BYTES_MAX);
+    log->recent = BUFFER(RECENT_MAX * MERKLE_HASH_BYTES);
+
+    TRY(open_state(log));
+    log->recent_from = log->committed.size;
+    TRY(open_last_entry(log));
+    TRY(open_base(log));
+    TRY(open_tail(log));
+
+    /* All the room that a seal can need, so that a seal cannot fail. */
+    buffer_clear(&log->row);
+    buffer_extend(&log->row, FRONTIER_BYTES_MAX);
+    TRY(buffer_status(&log->row));
+    *out_log = MOVE(log);
+    return STATUS_OK;
+}
+
+void audit_log_free(struct audit_log **log)
+{
+    if (*log == NULL)
+        return;
+    buffer_free(&(*log)->pending);
+    buffer_free(&(*log)->entry);
+    buffer_free(&(*log)->row);
+    buffer_free(&(*log)->recent);
+    free(*log);
+    *log = NULL;
+}
+
+STATUS audit_log_check(struct audit_log *log, const struct checkpoint *last_signed, char *error,
+                       size_t error_size)
+{
+    struct merkle_frontier then = {0};
+
+    if (strcmp(last_signed->origin, log->origin) != 0) {
+        snprintf(error, error_size, "the signer signs for another origin than this log's");
+        return FAIL(WHY_CONFLICT);
+    }
+    if (last_signed->size > log->committed.size) {
+        snprintf(error, error_size,
+                 "the audit log holds %llu entries, but %llu were signed: this store is an older "
+                 "copy or was cut short",
+                 (unsigned long long)log->committed.size, (unsigned long long)last_signed->size);
+        return FAIL(WHY_CONFLICT);
+    }
+    TRY(frontier_at(log, last_signed->size, &then));
+    if (!roots_equal(&then, last_signed->root)) {
+        snprintf(error, error_size,
+                 "the first %llu entries of the audit log are not those that were signed",
+                 (unsigned long long)last_signed->size);
+        return FAIL(WHY_CONFLICT);
+    }
+    return STATUS_OK;
+}
+
+STATUS audit_log_append(struct audit_log *log, struct db_batch *batch,
+                        const struct audit_entry *entry, uint64_t *out_seq)
+{
+    assert(!log->is_sealed);
+    ENSURE(pending_count(log) < PENDING_MAX, WHY_BUSY);
+
+    uint64_t seq = audit_log_next_seq(log);
+    buffer_clear(&log->entry);
+    TRY(audit_entry_write(entry, seq, &log->entry));
+
+    uint8_t key[SIZE_KEY_BYTES];
+    uint8_t leaf[MERKLE_HASH_BYTES];
+    size_key(seq, key);
+    merkle_leaf(log->entry.bytes, log->entry.size, leaf);
+    buffer_add(&log->pending, leaf, sizeof leaf);
+    TRY(buffer_status(&log->pending));
+    db_batch_put(batch, log->db, log->families.entries, key, sizeof key, log->entry.bytes,
+                 log->entry.size);
+    *out_seq = seq;
+    return STATUS_OK;
+}
+
+void audit_log_rewind(struct audit_log *log, uint64_t seq)
+{
+    assert(!log->is_sealed);
+    assert(seq >= log->committed.size && seq <= audit_log_next_seq(log));
+    size_t kept = (size_t)(seq - log->committed.size) * MERKLE_HASH_BYTES;
+
+    if (kept == log->pending.size)
+        return;
+    memset(log->pending.bytes + kept, 0,
+           log->pending.size - kept); /* As a buffer keeps its rest. */
+    log->pending.size = kept;
+}
+
+void audit_log_seal(struct audit_log *log, struct db_batch *batch)
+{
+    assert(!log->is_sealed);
+    unsigned count = pending_count(log);
+
+    log->is_sealed = true;
+    log->sealed = log->committed;
+    if (count == 0)
+        return;
+    for (unsigned i = 0; i < count; i++)
+        merkle_add(&log->sealed, log->pending.bytes + i * MERKLE_HASH_BYTES);
+    buffer_clear(&log->row);
+    merkle_frontier_encode(&log->sealed, &log->row);
+    assert(!failed(buffer_status(&log->row)));
+    db_batch_put(batch, log->db, log->families.state, state_key, STATE_KEY_BYTES, log->row.bytes,
+                 log->row.size);
+}
+
+/* Drops from memory what the newest checkpoint covers; a signer that is behind reads the store. */
+static void recent_shorten(struct audit_log *log)
+{
+    if (log->base.size <= log->recent_from)
+        return;
+    buffer_consume(&log->recent, (size_t)(log->base.size - log->recent_from) * MERKLE_HASH_BYTES);
+    log->recent_from = log->base.size;
+}
+
+void audit_log_committed(struct audit_log *log)
+{
+    assert(log->is_sealed);
+
+    buffer_add(&log->recent, log->pending.bytes, log->pending.size);
+    log->committed = log->sealed;
+    if (failed(buffer_status(&log->recent))) {
+        buffer_clear(&log->recent); /* The store has them all. */
+        log->recent_from = log->committed.size;
+    }
+    if (log->base_waits) {
+        log->base = log->base_next;
+        recent_shorten(log);
+    }
+    audit_log_abandon(log);
+}
+
+void audit_log_abandon(struct audit_log *log)
+{
+    buffer_clear(&log->pending);
+    log->is_sealed = false;
+    log->base_waits = false;
+}
+
+uint64_t audit_log_size(const struct audit_log *log)
+{
+    return log->committed.size;
+}
+
+uint64_t audit_log_next_seq(const struct audit_log *log)
+{
+    return log->committed.size + pending_count(log);
+}
+
+void audit_log_root(const struct audit_log *log, uint8_t out[static MERKLE_HASH_BYTES])
+{
+    merkle_root(&log->committed, out);
+}
+
+STATUS audit_log_leaves(struct audit_log *log, uint64_t from, unsigned count, struct buffer *out)
+{
+    TRY(leaves_get(log, from, count, out));
+    if (count == 0 || from + count < log->committed.size)
+        return STATUS_OK;
+    /* The signer has all there is: what it signs next is most likely this tree. */
+    log->marks[log->mark_next] = log->committed;
+    log->mark_next = (log->mark_next + 1) % MARK_COUNT;
+    return STATUS_OK;
+}
+
+STATUS audit_log_put_checkpoint(struct audit_log *log, struct db_batch *batch, const void *note,
+                                size_t size)
+{
+    assert(!log->is_sealed);
+    struct checkpoint checkpoint = {0};
+    struct merkle_frontier frontier = {0};
+
+    TRY(checkpoint_read(log, note, size, &checkpoint));
+    ENSURE(checkpoint.size <= log->committed.size, WHY_CONFLICT);
+    ENSURE(checkpoint.size >= log->base.size, WHY_CONFLICT);
+    TRY(frontier_at(log, checkpoint.size, &frontier));
+    ENSURE(roots_equal(&frontier, checkpoint.root), WHY_CONFLICT);
+
+    uint8_t key[FRONTIER_KEY_BYTES];
+    size_key(checkpoint.size, key);
+    key[SIZE_KEY_BYTES] = 'f';
+    buffer_clear(&log->row);
+    merkle_frontier_encode(&frontier, &log->row);
+    assert(!failed(buffer_status(&log->row)));
+    db_batch_put(batch, log->db, log->families.checkpoints, key, SIZE_KEY_BYTES, note, size);
+    db_batch_put(batch, log->db, log->families.checkpoints, key, sizeof key, log->row.bytes,
+                 log->row.size);
+    log->base_next = frontier;
+    log->base_waits = true;
+    return STATUS_OK;
+}
+
+STATUS audit_log_last_checkpoint(struct audit_log *log, struct buffer *out)
+{
+    uint64_t size = 0;
+    uint8_t key[SIZE_KEY_BYTES];
+
+    TRY(last_checkpoint_size(log, &size));
+    size_key(size, key);
+    return db_get(log->db, log->families.checkpoints, key, sizeof key, out);
+}
+
+STATUS audit_log_entry(struct audit_log *log, uint64_t seq, struct buffer *out)
+{
+    uint8_t key[SIZE_KEY_BYTES];
+
+    size_key(seq, key);
+    return db_get(log->db, log->families.entries, key, sizeof key, out);
+}

@@ -3,10 +3,12 @@
  *
  * In      entries; signed checkpoints from the signer.
  * Out     rows in three families of the daemon's store: entries (u64 seq -> JSON), checkpoints (u64
- * size -> signed note), state ("frontier" -> encoded frontier). Never   writes an entry apart from
- * its batch; counts an entry whose batch was not committed; opens under an origin whose last signed
- * checkpoint the store does not reach (rollback). Threads one at a time: that of the store's
- * writer; reading functions any.
+ *         size -> signed note; u64 size | 'f' -> encoded frontier at that size), state
+ *         ("frontier" -> encoded frontier).
+ * Never   writes an entry apart from its batch; counts an entry whose batch was not committed;
+ *         opens under an origin whose last signed checkpoint the store does not reach (rollback).
+ * Threads one at a time: that of the store's writer; audit_log_entry() and
+ *         audit_log_last_checkpoint() any.
  */
 #ifndef POLICIES_AUDIT_LOG_H
 #define POLICIES_AUDIT_LOG_H
@@ -28,8 +30,8 @@ struct audit_families {
     unsigned state;
 };
 
-/* Borrows `db`.  Reads the frontier and checks it against the last entries and checkpoint.
- * WHY_FORGED: the rows contradict each other. */
+/* Borrows `db`.  Reads the frontier and checks it against the last entry, the newest checkpoint and
+ * every entry behind that.  WHY_FORGED: the rows contradict each other. */
 STATUS audit_log_open(struct db *db, const struct audit_families *families, const char *origin,
                       struct audit_log **out_log);
 void audit_log_free(struct audit_log **log);
@@ -40,10 +42,12 @@ void audit_log_free(struct audit_log **log);
 STATUS audit_log_check(struct audit_log *log, const struct checkpoint *last_signed, char *error,
                        size_t error_size);
 
-/* Adds an entry to the batch and to the pending tree; its sequence number. */
+/* Adds an entry to the batch and to the pending tree; its sequence number.  WHY_LIMIT: too long;
+ * WHY_BUSY: the batch is full. */
 STATUS audit_log_append(struct audit_log *log, struct db_batch *batch,
                         const struct audit_entry *entry, uint64_t *out_seq);
-/* Takes back every append since `seq` (an operation of the batch failed: rewind the batch too). */
+/* Takes back every append since `seq` (an operation of the batch failed: rewind the batch too).
+ * Costs nothing: the tree is computed at the seal. */
 void audit_log_rewind(struct audit_log *log, uint64_t seq);
 /* Puts the new frontier into the batch: once, directly before db_commit(). */
 void audit_log_seal(struct audit_log *log, struct db_batch *batch);
@@ -56,10 +60,12 @@ uint64_t audit_log_next_seq(const struct audit_log *log); /* With those pending.
 void audit_log_root(const struct audit_log *log, uint8_t out[static MERKLE_HASH_BYTES]);
 
 /* Leaf hashes of committed entries [from, from + count), appended to `out`: what the signer wants.
- */
+ * WHY_NOT_FOUND when they are not all there.  From memory where no checkpoint covers them yet. */
 STATUS audit_log_leaves(struct audit_log *log, uint64_t from, unsigned count, struct buffer *out);
 
-/* Puts a signed checkpoint into the batch, after checking that it is of this tree. */
+/* Puts a signed checkpoint into the batch, before the seal, after checking that it is of this tree
+ * (WHY_CONFLICT: of another, or older than the newest one stored; WHY_BAD_INPUT: no checkpoint).
+ * Its signature is the caller's to check, with note_open(). */
 STATUS audit_log_put_checkpoint(struct audit_log *log, struct db_batch *batch, const void *note,
                                 size_t size);
 /* The newest stored checkpoint note.  WHY_NOT_FOUND when there is none yet. */
