@@ -1,2 +1,279 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/status.h"
+#include "policies/audit_verify.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/own.h"
+
+/* No JSON text has more values than half its bytes. */
+#define NODES_MAX          (AUDIT_ENTRY_BYTES_MAX / 2u)
+
+#define SIZE_KEY_BYTES     8u
+#define FRONTIER_KEY_BYTES 9u
+
+struct audit_verify {
+    char origin[NOTE_NAME_BYTES_MAX];
+    struct note_key key;
+    struct merkle_frontier frontier; /* Of the entries seen. */
+    struct checkpoint ahead;         /* Of more entries than were seen yet. */
+    bool waits;                      /* `ahead` does. */
+    struct json_node *nodes;
+    struct audit_verdict verdict;
+};
+
+/* The first trouble is the one that counts: what follows it is its consequence. */
+__attribute__((format(printf, 2, 3))) static void trouble(struct audit_verify *verify,
+                                                          const char *format, ...)
+{
+    va_list values;
+
+    if (verify->verdict.trouble[0] != '\0')
+        return;
+    va_start(values, format);
+    vsnprintf(verify->verdict.trouble, sizeof verify->verdict.trouble, format, values);
+    va_end(values);
+}
+
+static bool troubled(const struct audit_verify *verify)
+{
+    return verify->verdict.trouble[0] != '\0';
+}
+
+STATUS audit_verify_new(const char *origin, const struct note_key *key, struct audit_verify **out)
+{
+    assert(key != NULL);
+    ENSURE(strlen(origin) < NOTE_NAME_BYTES_MAX, WHY_BAD_INPUT);
+
+    OWNED(audit_verify_free) struct audit_verify *verify = calloc(1, sizeof *verify);
+    ENSURE(verify != NULL, WHY_NO_MEMORY);
+    verify->nodes = calloc(NODES_MAX, sizeof *verify->nodes);
+    ENSURE(verify->nodes != NULL, WHY_NO_MEMORY);
+    memcpy(verify->origin, origin, strlen(origin));
+    verify->key = *key;
+    *out = MOVE(verify);
+    return STATUS_OK;
+}
+
+void audit_verify_free(struct audit_verify **verify)
+{
+    if (*verify == NULL)
+        return;
+    free((*verify)->nodes);
+    free(*verify);
+    *verify = NULL;
+}
+
+/* The tree has reached the size of `checkpoint`. */
+static void compare(struct audit_verify *verify, const struct checkpoint *checkpoint)
+{
+    uint8_t root[MERKLE_HASH_BYTES];
+
+    merkle_root(&verify->frontier, root);
+    if (memcmp(root, checkpoint->root, sizeof root) != 0) {
+        trouble(verify,
+                "the entries before %" PRIu64 " are not those that the checkpoint there signed",
+                checkpoint->size);
+        return;
+    }
+    verify->verdict.checkpoints++;
+    verify->verdict.signed_size = checkpoint->size;
+}
+
+void audit_verify_entry(struct audit_verify *verify, const void *entry, size_t size)
+{
+    uint64_t seq = verify->frontier.size;
+    struct json json = {0};
+    size_t at = 0;
+    int64_t found = -1;
+
+    if (troubled(verify))
+        return;
+    if (size > AUDIT_ENTRY_BYTES_MAX ||
+        failed(json_read(entry, size, verify->nodes, NODES_MAX, &json, &at)) ||
+        json.nodes[0].type != JSON_OBJECT) {
+        trouble(verify, "entry %" PRIu64 " is not a JSON object", seq);
+        return;
+    }
+    uint32_t node = json_member(&json, 0, "seq");
+    if (node == JSON_NONE || failed(json_int(&json, node, &found)) || found < 0 ||
+        (uint64_t)found != seq) {
+        trouble(verify, "where entry %" PRIu64 " belongs, another stands", seq);
+        return;
+    }
+
+    uint8_t leaf[MERKLE_HASH_BYTES];
+    merkle_leaf(entry, size, leaf);
+    merkle_add(&verify->frontier, leaf);
+    verify->verdict.entries++;
+    if (verify->waits && verify->ahead.size == verify->frontier.size) {
+        verify->waits = false;
+        compare(verify, &verify->ahead);
+    }
+}
+
+void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size_t size)
+{
+    uint64_t seen = verify->frontier.size;
+    struct checkpoint checkpoint = {0};
+    const char *text = NULL;
+    size_t text_size = 0;
+
+    if (troubled(verify))
+        return;
+    if (failed(note_open(note, size, &verify->key, 1, &text, &text_size))) {
+        trouble(verify,
+                "a checkpoint at or after entry %" PRIu64 " does not carry a good signature", seen);
+        return;
+    }
+    if (failed(checkpoint_parse(text, text_size, &checkpoint)) ||
+        strcmp(checkpoint.origin, verify->origin) != 0) {
+        trouble(verify,
+                "what was signed at or after entry %" PRIu64 " is no checkpoint of this log", seen);
+        return;
+    }
+    if (checkpoint.size < seen || verify->waits) {
+        trouble(verify, "the checkpoint of %" PRIu64 " entries is out of order", checkpoint.size);
+        return;
+    }
+    if (checkpoint.size == seen) {
+        compare(verify, &checkpoint);
+        return;
+    }
+    verify->ahead = checkpoint;
+    verify->waits = true;
+}
+
+void audit_verify_end(struct audit_verify *verify, struct audit_verdict *out_verdict)
+{
+    if (verify->waits)
+        trouble(verify, "the log ends before entry %" PRIu64 ", but %" PRIu64 " were signed",
+                verify->frontier.size, verify->ahead.size);
+    else if (verify->verdict.checkpoints == 0)
+        trouble(verify, "the log has no signed checkpoint (it ends before entry %" PRIu64 ")",
+                verify->frontier.size);
+
+    merkle_root(&verify->frontier, verify->verdict.root);
+    verify->verdict.good = !troubled(verify);
+    *out_verdict = verify->verdict;
+}
+
+/* A store's rows, side by side: each checkpoint is fed where its entries end. */
+struct walk {
+    struct audit_verify *verify;
+    struct db_iterator *entries;
+    struct db_iterator *checkpoints;
+};
+
+static uint64_t row_size(const uint8_t *key)
+{
+    uint64_t big = 0;
+    memcpy(&big, key, sizeof big);
+    return be64toh(big);
+}
+
+/* What later starts rely on is no evidence, but it has to be what the entries lead to. */
+static bool frontier_is(const struct audit_verify *verify, const void *row, size_t size)
+{
+    OWNED(buffer_free) struct buffer own = BUFFER(SIZE_KEY_BYTES + sizeof verify->frontier.nodes);
+
+    merkle_frontier_encode(&verify->frontier, &own);
+    return !failed(buffer_status(&own)) && own.size == size && memcmp(own.bytes, row, size) == 0;
+}
+
+/* Feeds the checkpoint rows that belong where the entries have come to; at the end of the entries,
+ * those too that claim to lie beyond. */
+static void walk_checkpoints(struct walk *walk, bool at_end)
+{
+    struct audit_verify *verify = walk->verify;
+
+    for (; db_iterator_valid(walk->checkpoints); db_iterator_next(walk->checkpoints)) {
+        uint64_t seen = verify->frontier.size;
+        size_t key_bytes = 0;
+        size_t value_bytes = 0;
+        const uint8_t *key = db_iterator_key(walk->checkpoints, &key_bytes);
+        const uint8_t *value = db_iterator_value(walk->checkpoints, &value_bytes);
+        if (key_bytes != SIZE_KEY_BYTES && key_bytes != FRONTIER_KEY_BYTES) {
+            trouble(verify, "a checkpoint row at or after entry %" PRIu64 " has no size", seen);
+            return;
+        }
+        uint64_t size = row_size(key);
+        if (size > seen && !at_end)
+            return;
+        if (key_bytes == FRONTIER_KEY_BYTES) {
+            if (!frontier_is(verify, value, value_bytes))
+                trouble(verify, "the frontier kept at entry %" PRIu64 " is not that of the entries",
+                        size);
+        } else {
+            audit_verify_checkpoint(verify, value, value_bytes);
+            /* Under another size than its own, it would be found where it does not sign. */
+            uint64_t signs = verify->waits ? verify->ahead.size : verify->verdict.signed_size;
+            if (signs != size)
+                trouble(verify, "the checkpoint kept for %" PRIu64 " entries is another", size);
+        }
+        if (troubled(verify) || verify->waits)
+            return;
+    }
+}
+
+static STATUS walk_entries(struct walk *walk)
+{
+    struct audit_verify *verify = walk->verify;
+
+    for (; db_iterator_valid(walk->entries); db_iterator_next(walk->entries)) {
+        size_t key_bytes = 0;
+        size_t entry_bytes = 0;
+        const uint8_t *key = db_iterator_key(walk->entries, &key_bytes);
+        const uint8_t *entry = db_iterator_value(walk->entries, &entry_bytes);
+        walk_checkpoints(walk, false);
+        if (key_bytes != SIZE_KEY_BYTES || row_size(key) != verify->frontier.size)
+            trouble(verify, "entry %" PRIu64 " is missing", verify->frontier.size);
+        if (troubled(verify))
+            return STATUS_OK;
+        audit_verify_entry(verify, entry, entry_bytes);
+    }
+    TRY(db_iterator_status(walk->entries));
+    walk_checkpoints(walk, true);
+    return db_iterator_status(walk->checkpoints);
+}
+
+static STATUS verify_state(struct audit_verify *verify, struct db *db, unsigned family)
+{
+    static const char name[] = "frontier";
+    OWNED(buffer_free) struct buffer row = BUFFER(SIZE_KEY_BYTES + sizeof verify->frontier.nodes);
+
+    struct status status = db_get(db, family, name, sizeof name - 1, &row);
+    if (status.why == WHY_NOT_FOUND) {
+        if (verify->frontier.size > 0)
+            trouble(verify, "the store keeps entries but no frontier");
+        return STATUS_OK;
+    }
+    TRY(status);
+    if (!frontier_is(verify, row.bytes, row.size))
+        trouble(verify, "the store's frontier is not that of its %" PRIu64 " entries",
+                verify->frontier.size);
+    return STATUS_OK;
+}
+
+STATUS audit_verify_store(struct db *db, const struct audit_families *families, const char *origin,
+                          const struct note_key *key, struct audit_verdict *out_verdict)
+{
+    OWNED(audit_verify_free) struct audit_verify *verify = NULL;
+    OWNED(db_iterator_free) struct db_iterator *checkpoints = NULL;
+    OWNED(db_iterator_free) struct db_iterator *entries = NULL;
+
+    TRY(audit_verify_new(origin, key, &verify));
+    TRY(db_iterate(db, families->checkpoints, NULL, 0, &checkpoints));
+    TRY(db_iterate(db, families->entries, NULL, 0, &entries));
+    struct walk walk = {.verify = verify, .entries = entries, .checkpoints = checkpoints};
+    TRY(walk_entries(&walk));
+    TRY(verify_state(verify, db, families->state));
+    audit_verify_end(verify, out_verdict);
+    return STATUS_OK;
+}
