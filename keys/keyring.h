@@ -29,6 +29,7 @@
 #define KEYRING_USES_MAX         (1u << 20)
 #define KEYRING_EPOCH_MS         (24 * 3600 * 1000LL)
 #define KEYRING_CVV_EPOCH_MS     (3600 * 1000LL)
+#define KEYRING_CVV_KEPT_MS      (3600 * 1000LL) /* After its epoch: the ceiling of a cell's life. */
 #define KEYRING_KEK_PERIOD_MS    (365LL * 24 * 3600 * 1000)
 
 enum key_level { KEY_LEVEL_KEK = 1, KEY_LEVEL_DEK = 2 };
@@ -61,13 +62,15 @@ struct key_info {
     char tenant[KEYRING_TENANT_BYTES_MAX];
     int64_t created_ms;
     int64_t changed_ms; /* Of the state. */
-    int64_t not_after_encrypt_ms;
+    int64_t not_after_encrypt_ms; /* 0: ends by a ceremony, not by a clock. */
 };
 
 /* A row to be stored under its id; id 0 is the manifest. */
 struct keyring_change {
     struct key_info info; /* All zero for the manifest. */
-    const char *event;    /* "key.create", "key.deactivate", "key.destroy"; "" for the manifest. */
+    /* "key.create", "key.activate", "key.suspend", "key.deactivate", "key.compromise",
+     * "key.destroy", or "key.rewrap" (a new parent, all else as it was); "" for the manifest. */
+    const char *event;
     uint64_t row_id;
     uint8_t row[512];
     size_t row_size;
@@ -83,12 +86,26 @@ void keyring_free(struct keyring **ring);
 /* Every stored row, in any order, and then keyring_loaded().  WHY_FORGED when a row or the set of
  * rows is not what a ring under this root and environment stored last. */
 STATUS keyring_load(struct keyring *ring, uint64_t row_id, const void *row, size_t row_size);
+/* A restart begins a new epoch, as uses are counted in memory: what was active to encrypt cards is
+ * deactivated, and changes wait.  Call it on a new store as well, with no row loaded. */
 STATUS keyring_loaded(struct keyring *ring, int64_t now_ms);
 
 /* The key to encrypt with now, made where there is none or where its period is over; counts one
  * use. Changes may be waiting afterwards: keyring_take_change(). */
 STATUS keyring_use(struct keyring *ring, const char *tenant, enum key_purpose purpose,
                    int64_t now_ms, uint64_t *out_key_id);
+
+/* Ends what is due: epochs that are over, CVV keys whose last cell has expired.  keyring_use() does
+ * this too, so that only an idle vault needs to call it, once a minute or so. */
+STATUS keyring_tick(struct keyring *ring, int64_t now_ms);
+
+/* Moves a key to another state, for a ceremony that the caller has authorized.  A KEK that leaves
+ * the active state is replaced first, and every key under it is wrapped again under the new one.
+ * WHY_NOT_FOUND: no such id; WHY_CONFLICT: SP 800-57 has no such transition, or keys still hang
+ * from a KEK that is to be destroyed, or another key took the place of the one to be activated.
+ * That no record needs a key any more before it is destroyed is for the caller to know. */
+STATUS keyring_change_state(struct keyring *ring, uint64_t key_id, enum key_state state,
+                            int64_t now_ms);
 
 /* Lends the derivation of a key, for envelope.c and fingerprint.c: valid until the next call on the
  * ring. WHY_NOT_FOUND: no such id; WHY_DENIED: its state does not allow it (`to_encrypt` or to
@@ -98,8 +115,12 @@ STATUS keyring_kdf(struct keyring *ring, uint64_t key_id, bool to_encrypt, struc
 
 const char *keyring_environment(const struct keyring *ring);
 
-/* Next row to store; false when there is none.  The manifest comes last, once, where anything
- * changed. */
+/* Counts the manifests ever made: with it in the audit log, a store that was rolled back as a whole
+ * shows as well. */
+uint64_t keyring_generation(const struct keyring *ring);
+
+/* Next row to store, in the order in which to store them (a row may come twice); false when there is none.  The manifest comes last, once, where anything
+ * changed.  What was taken and then not stored makes the ring useless: load a new one. */
 bool keyring_take_change(struct keyring *ring, struct keyring_change *out_change);
 
 /* The inventory: index from 0; false at the end. */
@@ -107,5 +128,16 @@ bool keyring_info_at(const struct keyring *ring, unsigned index, struct key_info
 
 const char *key_purpose_name(enum key_purpose purpose);
 const char *key_state_name(enum key_state state);
+
+/* The ring's own, for envelope.c. */
+struct box;
+struct box *keyring_box(struct keyring *ring);
+
+/* Smaller bounds than the real ones, for tests. */
+struct keyring_limits {
+    uint32_t uses_max;
+    unsigned opened_max;
+};
+void keyring_limits_for_test(struct keyring *ring, struct keyring_limits limits);
 
 #endif
