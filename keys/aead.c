@@ -137,9 +137,9 @@ STATUS aead_open(struct aead *aead, const struct aead_input *input, const uint8_
     if (input->suite == AEAD_AES_256_GCM) {
         status = gcm_open(aead, input, sealed, size, out);
         gcm_forget_key(aead);
-    } else if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-                   out, NULL, NULL, sealed, sealed_size, input->associated, input->associated_size,
-                   input->nonce, input->key) != 0) {
+    } else if (crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed, sealed_size,
+                                                          input->associated, input->associated_size,
+                                                          input->nonce, input->key) != 0) {
         status = FAIL(WHY_FORGED);
     }
     if (failed(status)) /* GCM has decrypted by the time it finds the tag wrong. */

@@ -10,13 +10,13 @@
 #include "base/own.h"
 #include "base/secret.h"
 
-#define SIZE_BYTES          2u
-#define SCRATCH_BYTES       (SIZE_BYTES + BOX_PLAIN_BYTES_MAX)
-#define PREFIX_BYTES_MAX    (BOX_HEADER_BYTES + AEAD_NONCE_BYTES_MAX)
+#define SIZE_BYTES           2u
+#define SCRATCH_BYTES        (SIZE_BYTES + BOX_PLAIN_BYTES_MAX)
+#define PREFIX_BYTES_MAX     (BOX_HEADER_BYTES + AEAD_NONCE_BYTES_MAX)
 #define ASSOCIATED_BYTES_MAX (PREFIX_BYTES_MAX + BOX_PLACE_BYTES_MAX)
-#define SALT_AT             (1u + 1u + 8u)
-#define COMMIT_AT           (SALT_AT + BOX_SALT_BYTES)
-#define OKM_BYTES           (AEAD_KEY_BYTES + BOX_COMMIT_BYTES)
+#define SALT_AT              (1u + 1u + 8u)
+#define COMMIT_AT            (SALT_AT + BOX_SALT_BYTES)
+#define OKM_BYTES            (AEAD_KEY_BYTES + BOX_COMMIT_BYTES)
 
 static_assert(OKM_BYTES <= KDF_BYTES_MAX, "one derivation gives key and commitment");
 static_assert(BOX_PLAIN_BYTES_MAX <= UINT16_MAX, "sizes are u16");
@@ -202,8 +202,8 @@ STATUS box_open(struct box *box, struct kdf *kdf, const struct box_place *place,
         };
         size_t padded_size = sealed.size - prefix_size - AEAD_TAG_BYTES;
         uint8_t *scratch = secret_bytes(box->scratch);
-        status = aead_open(box->aead, &input, sealed.bytes + prefix_size,
-                           sealed.size - prefix_size, scratch);
+        status = aead_open(box->aead, &input, sealed.bytes + prefix_size, sealed.size - prefix_size,
+                           scratch);
         if (!failed(status))
             status = plain_take(scratch, padded_size, out_plain, plain_max, out_size);
         sodium_memzero(scratch, padded_size);

@@ -23,12 +23,12 @@
 #include "keys/aead.h"
 #include "keys/kdf.h"
 
-#define BOX_VERSION          1u
-#define BOX_SALT_BYTES       32u
-#define BOX_COMMIT_BYTES     32u
-#define BOX_HEADER_BYTES     (1u + 1u + 8u + BOX_SALT_BYTES + BOX_COMMIT_BYTES)
-#define BOX_PLAIN_BYTES_MAX  16384u
-#define BOX_PLACE_BYTES_MAX  (KDF_CONTEXT_BYTES_MAX - 8u - BOX_SALT_BYTES)
+#define BOX_VERSION         1u
+#define BOX_SALT_BYTES      32u
+#define BOX_COMMIT_BYTES    32u
+#define BOX_HEADER_BYTES    (1u + 1u + 8u + BOX_SALT_BYTES + BOX_COMMIT_BYTES)
+#define BOX_PLAIN_BYTES_MAX 16384u
+#define BOX_PLACE_BYTES_MAX (KDF_CONTEXT_BYTES_MAX - 8u - BOX_SALT_BYTES)
 
 /* Size of a box under AES-256-GCM that was padded to `padded`. */
 #define BOX_GCM_BYTES(padded) (BOX_HEADER_BYTES + 12u + 2u + (padded) + AEAD_TAG_BYTES)

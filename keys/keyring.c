@@ -1,2 +1,232 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/status.h"
+#include "keys/keyring.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "keys/keyring_parts.h"
+
+#define MANIFEST_LABEL "cardkeep/v1/manifest"
+
+STATUS keyring_grow(void **array, size_t thing_size, size_t count, size_t *capacity)
+{
+    size_t wanted = *capacity == 0 ? 16 : *capacity;
+
+    if (count <= *capacity)
+        return STATUS_OK;
+    while (wanted < count)
+        wanted *= 2;
+    void *grown = calloc(wanted, thing_size);
+    ENSURE(grown != NULL, WHY_NO_MEMORY);
+    if (*array != NULL)
+        memcpy(grown, *array, *capacity * thing_size);
+    free(*array);
+    *array = grown;
+    *capacity = wanted;
+    return STATUS_OK;
+}
+
+void keyring_free(struct keyring **ring)
+{
+    assert(ring != NULL);
+    if (*ring == NULL)
+        return;
+    for (size_t i = 0; i < (*ring)->entry_count; i++)
+        keyring_entry_close(*ring, &(*ring)->entries[i]);
+    kdf_free(&(*ring)->root_kdf);
+    kdf_free(&(*ring)->manifest_kdf);
+    secret_free(&(*ring)->scratch);
+    box_free(&(*ring)->box);
+    free((*ring)->entries);
+    free((*ring)->lanes);
+    free((*ring)->page_macs);
+    free((*ring)->page_stale);
+    free((*ring)->changes);
+    free(*ring);
+    *ring = NULL;
+}
+
+static STATUS manifest_kdf_make(struct keyring *ring)
+{
+    struct buffer context OWNED(buffer_free) = BUFFER(KEYRING_ENVIRONMENT_BYTES_MAX + 2);
+
+    buffer_add_counted(&context, ring->environment);
+    TRY(buffer_status(&context));
+    struct status status = kdf_derive(ring->root_kdf, MANIFEST_LABEL, context.bytes, context.size,
+                                      secret_bytes(ring->scratch), KEYRING_KEY_BYTES);
+    if (!failed(status))
+        status = kdf_new(ring->scratch, &ring->manifest_kdf);
+    sodium_memzero(secret_bytes(ring->scratch), KEYRING_KEY_BYTES);
+    return status;
+}
+
+STATUS keyring_new(const struct secret *root, const char *environment, struct keyring **out_ring)
+{
+    assert(root != NULL);
+    assert(environment != NULL);
+    assert(out_ring != NULL);
+    size_t size = strlen(environment);
+    ENSURE(size >= 1 && size < KEYRING_ENVIRONMENT_BYTES_MAX, WHY_BAD_INPUT);
+
+    struct keyring *ring OWNED(keyring_free) = calloc(1, sizeof *ring);
+    ENSURE(ring != NULL, WHY_NO_MEMORY);
+    memcpy(ring->environment, environment, size + 1);
+    ring->limits =
+        (struct keyring_limits){.uses_max = KEYRING_USES_MAX, .opened_max = KEYRING_OPENED_MAX};
+    TRY(box_new(&ring->box));
+    TRY(secret_new_key(KEYRING_KEY_BYTES, &ring->scratch));
+    TRY(kdf_new(root, &ring->root_kdf));
+    TRY(manifest_kdf_make(ring));
+    *out_ring = MOVE(ring);
+    return STATUS_OK;
+}
+
+void keyring_limits_for_test(struct keyring *ring, struct keyring_limits limits)
+{
+    assert(limits.uses_max >= 1 && limits.uses_max <= KEYRING_USES_MAX);
+    assert(limits.opened_max >= 2 && limits.opened_max <= KEYRING_OPENED_MAX);
+    ring->limits = limits;
+}
+
+static int lane_compare(const struct keyring_lane *lane, const char *tenant,
+                        enum key_purpose purpose)
+{
+    if (lane->purpose != purpose)
+        return lane->purpose < purpose ? -1 : 1;
+    return strcmp(lane->tenant, tenant);
+}
+
+/* Where the lane is, or where it would have to be. */
+static size_t lane_search(const struct keyring *ring, const char *tenant, enum key_purpose purpose)
+{
+    size_t low = 0;
+    size_t high = ring->lane_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (lane_compare(&ring->lanes[middle], tenant, purpose) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+STATUS keyring_lane_find(struct keyring *ring, const char *tenant, enum key_purpose purpose,
+                         struct keyring_lane **out_lane)
+{
+    size_t index = lane_search(ring, tenant, purpose);
+    bool known =
+        index < ring->lane_count && lane_compare(&ring->lanes[index], tenant, purpose) == 0;
+
+    if (!known) {
+        size_t size = strlen(tenant);
+        ENSURE(size < KEYRING_TENANT_BYTES_MAX, WHY_LIMIT);
+        void *lanes = ring->lanes;
+        struct status status =
+            keyring_grow(&lanes, sizeof *ring->lanes, ring->lane_count + 1, &ring->lane_capacity);
+        ring->lanes = lanes;
+        TRY(status);
+        struct keyring_lane *lane = &ring->lanes[index];
+        memmove(lane + 1, lane, (ring->lane_count - index) * sizeof *lane);
+        *lane = (struct keyring_lane){.purpose = purpose};
+        memcpy(lane->tenant, tenant, size + 1);
+        ring->lane_count++;
+    }
+    *out_lane = &ring->lanes[index];
+    return STATUS_OK;
+}
+
+STATUS keyring_use(struct keyring *ring, const char *tenant, enum key_purpose purpose,
+                   int64_t now_ms, uint64_t *out_key_id)
+{
+    assert(ring != NULL);
+    assert(ring->loaded);
+    assert(tenant != NULL);
+    assert(out_key_id != NULL);
+    ENSURE(purpose >= KEY_PURPOSE_CARD && purpose < KEY_PURPOSE_COUNT, WHY_BAD_INPUT);
+    ENSURE((purpose == KEY_PURPOSE_INDEX) == (tenant[0] == '\0'), WHY_BAD_INPUT);
+    if (now_ms < ring->ticked_ms || now_ms - ring->ticked_ms >= KEYRING_TICK_MS)
+        TRY(keyring_tick(ring, now_ms));
+
+    struct keyring_lane *lane = NULL;
+    TRY(keyring_lane_find(ring, tenant, purpose, &lane));
+    struct keyring_entry *entry = keyring_entry_find(ring, lane->active[KEY_LEVEL_DEK]);
+    if (entry == NULL || keyring_entry_is_over(ring, entry, now_ms)) {
+        TRY(keyring_lane_renew(ring, lane, now_ms));
+        entry = keyring_entry_find(ring, lane->active[KEY_LEVEL_DEK]);
+        assert(entry != NULL);
+    }
+    assert(entry->info.state == KEY_STATE_ACTIVE);
+    if (entry->info.not_after_encrypt_ms != 0)
+        entry->uses++;
+    *out_key_id = entry->info.id;
+    return STATUS_OK;
+}
+
+STATUS keyring_kdf(struct keyring *ring, uint64_t key_id, bool to_encrypt, struct kdf **out_kdf,
+                   const struct key_info **out_info)
+{
+    assert(ring != NULL);
+    assert(ring->loaded);
+    assert(out_kdf != NULL);
+    struct keyring_entry *entry = keyring_entry_find(ring, key_id);
+    ENSURE(entry != NULL, WHY_NOT_FOUND);
+    ENSURE(entry->info.level == KEY_LEVEL_DEK, WHY_DENIED); /* KEKs wrap keys, and only in here. */
+    ENSURE(!to_encrypt || entry->info.state == KEY_STATE_ACTIVE, WHY_DENIED);
+    TRY(keyring_entry_open(ring, entry, out_kdf));
+    if (out_info != NULL)
+        *out_info = &entry->info;
+    return STATUS_OK;
+}
+
+bool keyring_take_change(struct keyring *ring, struct keyring_change *out_change)
+{
+    assert(ring != NULL);
+    assert(out_change != NULL);
+    if (ring->change_next < ring->change_count) {
+        *out_change = ring->changes[ring->change_next++];
+        return true;
+    }
+    ring->change_next = 0;
+    ring->change_count = 0;
+    if (!ring->manifest_due)
+        return false;
+    *out_change = (struct keyring_change){.event = ""};
+    struct status status =
+        keyring_manifest_make(ring, ring->generation + 1, out_change->row, &out_change->row_size);
+    /* Only where memory has run out; and rows stored without their manifest could never be loaded
+     * again. */
+    assert(!failed(status));
+    ring->generation++;
+    ring->manifest_due = false;
+    return true;
+}
+
+uint64_t keyring_generation(const struct keyring *ring)
+{
+    return ring->generation;
+}
+
+const char *keyring_environment(const struct keyring *ring)
+{
+    return ring->environment;
+}
+
+struct box *keyring_box(struct keyring *ring)
+{
+    return ring->box;
+}
+
+bool keyring_info_at(const struct keyring *ring, unsigned index, struct key_info *out_info)
+{
+    assert(ring != NULL);
+    assert(out_info != NULL);
+    if (index >= ring->entry_count)
+        return false;
+    *out_info = ring->entries[index].info;
+    return true;
+}

@@ -61,7 +61,7 @@ struct key_info {
     enum key_state state;
     char tenant[KEYRING_TENANT_BYTES_MAX];
     int64_t created_ms;
-    int64_t changed_ms; /* Of the state. */
+    int64_t changed_ms;           /* Of the state. */
     int64_t not_after_encrypt_ms; /* 0: ends by a ceremony, not by a clock. */
 };
 
@@ -119,8 +119,9 @@ const char *keyring_environment(const struct keyring *ring);
  * shows as well. */
 uint64_t keyring_generation(const struct keyring *ring);
 
-/* Next row to store, in the order in which to store them (a row may come twice); false when there is none.  The manifest comes last, once, where anything
- * changed.  What was taken and then not stored makes the ring useless: load a new one. */
+/* Next row to store, in the order in which to store them (a row may come twice); false when there
+ * is none.  The manifest comes last, once, where anything changed.  What was taken and then not
+ * stored makes the ring useless: load a new one. */
 bool keyring_take_change(struct keyring *ring, struct keyring_change *out_change);
 
 /* The inventory: index from 0; false at the end. */

@@ -39,8 +39,8 @@ static struct kdf *place_take(struct keyring *ring, struct keyring_entry *entry,
     struct keyring_entry *evicted = keyring_entry_find(ring, ring->opened[oldest].key_id);
     if (evicted != NULL)
         keyring_entry_close(ring, evicted);
-    ring->opened[oldest] = (struct keyring_opened){
-        .kdf = kdf, .key_id = entry->info.id, .used_at = ++ring->look_ups};
+    ring->opened[oldest] =
+        (struct keyring_opened){.kdf = kdf, .key_id = entry->info.id, .used_at = ++ring->look_ups};
     entry->opened = (uint16_t)(oldest + 1);
     return kdf;
 }

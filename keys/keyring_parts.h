@@ -87,8 +87,13 @@ struct keyring {
     size_t change_capacity;
 };
 
-/* Grows an array to hold `count` things, by doubling; new room is zero and old room wiped. */
+/* keyring.c */
+
+/* Grows an array to hold `count` things, by doubling; new room is zero. */
 STATUS keyring_grow(void **array, size_t thing_size, size_t count, size_t *capacity);
+/* Finds the lane, or adds it.  Lends it until the next one is added. */
+STATUS keyring_lane_find(struct keyring *ring, const char *tenant, enum key_purpose purpose,
+                         struct keyring_lane **out_lane);
 
 /* keyring_rows.c: one key as a stored row, and the manifest over all of them. */
 
@@ -118,15 +123,19 @@ void keyring_entry_close(struct keyring *ring, struct keyring_entry *entry);
 /* NULL where there is none. */
 struct keyring_entry *keyring_entry_find(struct keyring *ring, uint64_t key_id);
 
-/* keyring_states.c: the one place where a key is made or changes. */
+/* keyring_change.c: the one place where a key is made or changes, and where rows are queued. */
 
-STATUS keyring_lane_find(struct keyring *ring, const char *tenant, enum key_purpose purpose,
-                         struct keyring_lane **out_lane);
-/* An active key of that level, made if there is none or its period is over. */
-STATUS keyring_lane_renew(struct keyring *ring, struct keyring_lane *lane, enum key_level level,
-                          int64_t now_ms, uint64_t *out_key_id);
-/* Gives `entry` the state, whatever the transition, and queues the row. */
-STATUS keyring_entry_move(struct keyring *ring, struct keyring_entry *entry, enum key_state state,
-                          int64_t now_ms);
+/* Puts a new active key in the place of the lane's, whose period is over. */
+STATUS keyring_lane_renew(struct keyring *ring, struct keyring_lane *lane, int64_t now_ms);
+/* Gives `entry`, which is in `lane`, the state, whatever the transition. */
+STATUS keyring_entry_move(struct keyring *ring, struct keyring_lane *lane,
+                          struct keyring_entry *entry, enum key_state state, int64_t now_ms);
+/* Makes the lane's KEK where it has none, and replaces it where its period is over, or `always`:
+ * every live key under the old one is wrapped again under the new one. */
+STATUS keyring_kek_renew(struct keyring *ring, struct keyring_lane *lane, bool always,
+                         int64_t now_ms);
+/* True when the key's time or its uses are used up. */
+bool keyring_entry_is_over(const struct keyring *ring, const struct keyring_entry *entry,
+                           int64_t now_ms);
 
 #endif

@@ -42,10 +42,8 @@ static STATUS place_make(const struct keyring *ring, const struct key_info *info
     buffer_add_counted(bytes, ring->environment);
     attributes_add(bytes, info);
     TRY(buffer_status(bytes));
-    *out_place = (struct box_place){.label = WRAP_LABEL,
-                                    .bytes = bytes->bytes,
-                                    .size = bytes->size,
-                                    .key_id = info->parent_id};
+    *out_place = (struct box_place){
+        .label = WRAP_LABEL, .bytes = bytes->bytes, .size = bytes->size, .key_id = info->parent_id};
     return STATUS_OK;
 }
 

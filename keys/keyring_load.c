@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From stored rows to a ring: rows are only collected until the manifest has vouched for all. */
+#include "keys/keyring_parts.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+STATUS keyring_load(struct keyring *ring, uint64_t row_id, const void *row, size_t row_size)
+{
+    assert(ring != NULL);
+    assert(row != NULL);
+    assert(!ring->loaded);
+    ENSURE(row_size <= KEYRING_ROW_BYTES_MAX, WHY_FORGED);
+    if (row_id == 0) {
+        ENSURE(!ring->manifest_loaded, WHY_FORGED);
+        memcpy(ring->manifest, row, row_size);
+        ring->manifest_size = row_size;
+        ring->manifest_loaded = true;
+        return STATUS_OK;
+    }
+
+    struct keyring_entry entry;
+    TRY(keyring_row_decode(row, row_size, &entry));
+    ENSURE(entry.info.id == row_id, WHY_FORGED);
+    TRY(keyring_row_mac(ring, row, row_size, entry.mac));
+    /* A resumed key of an earlier process has an unknown number of uses behind it. */
+    entry.uses = ring->limits.uses_max;
+    if (entry.info.level == KEY_LEVEL_KEK)
+        entry.uses = 0;
+
+    ENSURE(ring->entry_count < KEYRING_KEYS_MAX, WHY_LIMIT);
+    void *entries = ring->entries;
+    struct status status =
+        keyring_grow(&entries, sizeof *ring->entries, ring->entry_count + 1, &ring->entry_capacity);
+    ring->entries = entries;
+    TRY(status);
+    ring->entries[ring->entry_count++] = entry;
+    return STATUS_OK;
+}
+
+static int entry_compare(const void *a, const void *b)
+{
+    const struct keyring_entry *left = a;
+    const struct keyring_entry *right = b;
+
+    return (left->info.id > right->info.id) - (left->info.id < right->info.id);
+}
+
+/* Puts the rows in the order of their ids, which must be 1, 2, 3, … and no other, and asks the
+ * manifest. */
+static STATUS rows_check(struct keyring *ring)
+{
+    if (ring->entry_count == 0) {
+        ENSURE(!ring->manifest_loaded, WHY_FORGED);
+        return STATUS_OK;
+    }
+    ENSURE(ring->manifest_loaded, WHY_FORGED);
+    qsort(ring->entries, ring->entry_count, sizeof *ring->entries, entry_compare);
+    for (size_t i = 0; i < ring->entry_count; i++) {
+        ENSURE(ring->entries[i].info.id == i + 1, WHY_FORGED);
+        TRY(keyring_page_touch(ring, i));
+    }
+    return keyring_manifest_check(ring);
+}
+
+static STATUS lanes_make(struct keyring *ring)
+{
+    for (size_t i = 0; i < ring->entry_count; i++) {
+        const struct key_info *info = &ring->entries[i].info;
+        struct keyring_lane *lane = NULL;
+        TRY(keyring_lane_find(ring, info->tenant, info->purpose, &lane));
+        if (info->version > lane->versions[info->level])
+            lane->versions[info->level] = info->version;
+        if (info->state == KEY_STATE_ACTIVE)
+            lane->active[info->level] = info->id;
+    }
+    return STATUS_OK;
+}
+
+/* What the new process makes of a key of the old one. */
+static enum key_state state_after_restart(const struct key_info *info)
+{
+    if (info->level != KEY_LEVEL_DEK)
+        return info->state;
+    if (info->purpose == KEY_PURPOSE_CVV)
+        return KEY_STATE_DESTROYED; /* It was in that process's memory and is gone. */
+    if (info->purpose == KEY_PURPOSE_CARD && info->state == KEY_STATE_ACTIVE)
+        return KEY_STATE_DEACTIVATED; /* Its uses were counted in memory. */
+    return info->state;
+}
+
+STATUS keyring_loaded(struct keyring *ring, int64_t now_ms)
+{
+    assert(ring != NULL);
+    assert(!ring->loaded);
+    TRY(rows_check(ring));
+    TRY(lanes_make(ring));
+
+    size_t count = ring->entry_count; /* Renewed KEKs are added behind. */
+    for (size_t i = 0; i < count; i++) {
+        struct keyring_entry *entry = &ring->entries[i];
+        enum key_state state = state_after_restart(&entry->info);
+        if (state == entry->info.state)
+            continue;
+        struct keyring_lane *lane = NULL;
+        TRY(keyring_lane_find(ring, entry->info.tenant, entry->info.purpose, &lane));
+        TRY(keyring_entry_move(ring, lane, entry, state, now_ms));
+    }
+    ring->ticked_ms = now_ms;
+    ring->loaded = true;
+    return STATUS_OK;
+}
