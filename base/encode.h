@@ -31,7 +31,7 @@ STATUS decode_base64(const char *text, size_t text_size, uint8_t *out, size_t ou
 void encode_base62(const uint8_t bytes[static 16], char out[static ENCODE_BASE62_CHARS + 1]);
 
 /* CSPRNG, from blocks of 4 KiB that are wiped as they are used; failure ends the process (KEY-6).
- * Not to be used before the last fork. */
+ * A child made by fork() begins a block of its own. */
 void random_bytes(void *out, size_t size);
 /* Uniform in [0, bound). */
 uint32_t random_below(uint32_t bound);

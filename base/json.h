@@ -52,6 +52,9 @@ struct json {
 STATUS json_read(const uint8_t *bytes, size_t size, struct json_node *nodes, uint32_t node_max,
                  struct json *out_json, size_t *out_at);
 
+/* In what follows a node may also be JSON_NONE or of another type: then nothing is found, nothing is
+ * equal and nothing can be copied, so that look-ups can be chained and checked once. */
+
 /* The value of a member by its (unescaped) name; JSON_NONE when absent. */
 uint32_t json_member(const struct json *json, uint32_t object, const char *name);
 
@@ -63,12 +66,15 @@ uint32_t json_first(const struct json *json, uint32_t node);
 bool json_equals(const struct json *json, uint32_t node, const char *text);
 
 /* Copies a string, escapes resolved, with a NUL.  Fails with WHY_BAD_INPUT when it is no string or
- * holds U+0000, WHY_LIMIT when it does not fit into out_size. */
+ * holds U+0000, WHY_LIMIT when it does not fit into out_size.  out_length may be NULL. */
 STATUS json_string(const struct json *json, uint32_t node, char *out, size_t out_size,
                    size_t *out_length);
 
 /* An integer without fraction or exponent.  Fails with WHY_BAD_INPUT otherwise. */
 STATUS json_int(const struct json *json, uint32_t node, int64_t *out_value);
+
+/* Size of the UTF-8 character that `bytes` begin with; 0 when that is none, or cut short. */
+uint32_t json_utf8_size(const uint8_t *bytes, size_t size);
 
 /* Writes into a buffer; commas and escapes are its business.  Nesting up to JSON_DEPTH_MAX. */
 struct json_writer {
@@ -84,6 +90,7 @@ void json_end_object(struct json_writer *writer);
 void json_begin_array(struct json_writer *writer);
 void json_end_array(struct json_writer *writer);
 void json_key(struct json_writer *writer, const char *key);
+/* NULL is written as null. */
 void json_put_text(struct json_writer *writer, const char *text);
 /* Bytes that must be UTF-8; what is not becomes U+FFFD. */
 void json_put_bytes(struct json_writer *writer, const void *bytes, size_t size);
