@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/client_op.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "base/encode.h"
+#include "base/own.h"
+
+#define HEAD_BYTES_MAX    (64u * 1024u)
+#define TARGET_BYTES_MAX  8192u
+#define URL_BYTES_MAX     512u
+#define ADDRESSES_MAX     1024u
+#define LINE_BYTES_MAX    8192u
+#define STATUS_LINE_START "HTTP/"
+
+void client_op_unlink(struct client_op *op)
+{
+    if (op->multi == NULL)
+        return;
+    curl_multi_remove_handle(op->multi, op->easy);
+    *op->link = op->next;
+    if (op->next != NULL)
+        op->next->link = op->link;
+    op->multi = NULL;
+}
+
+void client_op_free(struct client_op **op_at)
+{
+    struct client_op *op = *op_at;
+
+    if (op == NULL)
+        return;
+    client_op_unlink(op);
+    curl_easy_cleanup(op->easy);
+    curl_slist_free_all(op->headers);
+    curl_slist_free_all(op->resolve);
+    free(op->addresses);
+    buffer_free(&op->head);
+    buffer_free(&op->body);
+    free(op);
+    *op_at = NULL;
+}
+
+/* One header line, as libcurl hands it over: with its end of line.  Returns how much was taken;
+ * anything else than all ends the transfer. */
+static size_t op_on_header(char *bytes, size_t unit, size_t count, void *owner)
+{
+    struct client_op *op = owner;
+    size_t size = unit * count;
+    size_t used = size;
+
+    while (used > 0 && (bytes[used - 1] == '\n' || bytes[used - 1] == '\r'))
+        used--;
+    if (used >= strlen(STATUS_LINE_START) &&
+        memcmp(bytes, STATUS_LINE_START, strlen(STATUS_LINE_START)) == 0) {
+        buffer_clear(&op->head); /* What a 1xx brought does not count. */
+        op->head_ended = false;
+        return size;
+    }
+    if (op->head_ended)
+        return size; /* Trailers are dropped: nobody asked for any. */
+    if (used == 0) {
+        op->head_ended = true;
+        return size;
+    }
+
+    const char *colon = memchr(bytes, ':', used);
+    if (colon == NULL || colon == bytes || bytes[0] == ' ' || bytes[0] == '\t') {
+        op->malformed = true;
+        return 0;
+    }
+    size_t name_size = (size_t)(colon - bytes);
+    const char *value = colon + 1;
+    const char *end = bytes + used;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    for (size_t i = 0; i < name_size; i++)
+        buffer_add_u8(&op->head,
+                      (uint8_t)(bytes[i] >= 'A' && bytes[i] <= 'Z' ? bytes[i] | 0x20 : bytes[i]));
+    buffer_add_u8(&op->head, 0);
+    buffer_add(&op->head, value, (size_t)(end - value));
+    buffer_add_u8(&op->head, 0);
+    op->malformed = failed(buffer_status(&op->head)) || memchr(bytes, 0, used) != NULL;
+    return op->malformed ? 0 : size;
+}
+
+static size_t op_on_body(char *bytes, size_t unit, size_t count, void *owner)
+{
+    struct client_op *op = owner;
+
+    buffer_add(&op->body, bytes, unit * count);
+    op->malformed = failed(buffer_status(&op->body));
+    return op->malformed ? 0 : unit * count;
+}
+
+static int op_on_prereq(void *owner, char *peer, char *local, int peer_port, int local_port)
+{
+    struct client_op *op = owner;
+
+    (void)peer;
+    (void)local;
+    (void)peer_port;
+    (void)local_port;
+    op->sends++;
+    return op->sends == 1 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+/* True when `text` is one of the comma-separated addresses. */
+static bool address_listed(const char *addresses, const char *text)
+{
+    size_t size = strlen(text);
+
+    for (const char *at = addresses; *at != '\0';) {
+        size_t item = strcspn(at, ",");
+        if (item == size && memcmp(at, text, size) == 0)
+            return true;
+        at += item + (at[item] == ',');
+    }
+    return false;
+}
+
+/* The second of two checks: whatever became of the name, only a checked address is dialled. */
+static curl_socket_t op_on_open_socket(void *owner, curlsocktype purpose,
+                                       struct curl_sockaddr *address)
+{
+    struct client_op *op = owner;
+    char text[INET6_ADDRSTRLEN] = "";
+
+    if (purpose != CURLSOCKTYPE_IPCXN || op->sends > 0)
+        return CURL_SOCKET_BAD; /* A new connection for a request that went out: never. */
+    if (op->addresses != NULL) {
+        union {
+            struct sockaddr_in v4;
+            struct sockaddr_in6 v6;
+        } as = {0};
+        if (address->addrlen > sizeof as)
+            return CURL_SOCKET_BAD;
+        memcpy(&as, &address->addr, address->addrlen);
+        const void *bytes = address->family == AF_INET ? (const void *)&as.v4.sin_addr
+                                                       : (const void *)&as.v6.sin6_addr;
+        if (inet_ntop(address->family, bytes, text, sizeof text) == NULL ||
+            !address_listed(op->addresses, text))
+            return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static CURLcode op_on_ssl(CURL *easy, void *context, void *owner)
+{
+    (void)easy;
+    (void)owner;
+    /* Without it OpenSSL keeps decrypted records in its read buffer. */
+    SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
+    return CURLE_OK;
+}
+
+static STATUS curl_checked(CURLcode code)
+{
+    ENSURE(code != CURLE_OUT_OF_MEMORY, WHY_NO_MEMORY);
+    ENSURE(code == CURLE_OK, WHY_BAD_INPUT);
+    return STATUS_OK;
+}
+
+#define SET(option, value) TRY(curl_checked(curl_easy_setopt(op->easy, (option), (value))))
+
+static STATUS list_add(struct curl_slist **list, const char *text)
+{
+    struct curl_slist *longer = curl_slist_append(*list, text);
+    ENSURE(longer != NULL, WHY_NO_MEMORY);
+    *list = longer;
+    return STATUS_OK;
+}
+
+static bool is_printable(const char *text, bool spaces)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        unsigned char c = (unsigned char)*at;
+        if (c == 0x7f || c < 0x20 || (c == 0x20 && !spaces)) {
+            if (!(spaces && c == '\t'))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* What libcurl writes itself; a second one would make two framings of one request. */
+static bool is_framing(const char *name)
+{
+    static const char *const names[] = {"host",       "content-length", "transfer-encoding",
+                                        "connection", "expect",         "upgrade",
+                                        "te",         "trailer",        NULL};
+    for (unsigned i = 0; names[i] != NULL; i++)
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static STATUS op_set_headers(struct client_op *op, const struct client_request *request)
+{
+    bool has_type = false;
+    bool has_accept = false;
+    unsigned count = 0;
+
+    for (const char *const *at = request->headers; at != NULL && at[0] != NULL; at += 2) {
+        ENSURE(++count <= CLIENT_OP_HEADERS_MAX, WHY_LIMIT);
+        ENSURE(at[0][0] != '\0' && strpbrk(at[0], ":;") == NULL, WHY_BAD_INPUT);
+        ENSURE(is_printable(at[0], false) && is_printable(at[1], true), WHY_BAD_INPUT);
+        ENSURE(!is_framing(at[0]), WHY_BAD_INPUT);
+        has_type = has_type || strcasecmp(at[0], "content-type") == 0;
+        has_accept = has_accept || strcasecmp(at[0], "accept") == 0;
+        struct buffer line OWNED(buffer_free) = BUFFER(LINE_BYTES_MAX);
+        buffer_add_text(&line, at[0]);
+        buffer_add_text(&line, at[1][0] == '\0' ? ";" : ": "); /* "Name;" sends an empty value. */
+        buffer_add_text(&line, at[1]);
+        TRY(buffer_status(&line));
+        TRY(list_add(&op->headers, buffer_text(&line)));
+    }
+    /* An empty line takes away what libcurl would add of its own. */
+    if (!has_type)
+        TRY(list_add(&op->headers, "Content-Type:"));
+    if (!has_accept)
+        TRY(list_add(&op->headers, "Accept:"));
+    TRY(list_add(&op->headers, "Expect:"));
+    SET(CURLOPT_HTTPHEADER, op->headers);
+    return STATUS_OK;
+}
+
+/* "host:port:192.0.2.1,[2001:db8::1]". */
+static STATUS op_set_addresses(struct client_op *op, const struct client_request *request)
+{
+    if (request->addresses == NULL)
+        return STATUS_OK;
+    ENSURE(strlen(request->addresses) < ADDRESSES_MAX, WHY_LIMIT);
+    op->addresses = strdup(request->addresses);
+    ENSURE(op->addresses != NULL, WHY_NO_MEMORY);
+
+    struct buffer entry OWNED(buffer_free) = BUFFER(2 * ADDRESSES_MAX);
+    buffer_format(&entry, "%s:%u:", request->host, (unsigned)request->port);
+    for (const char *at = op->addresses; *at != '\0';) {
+        size_t item = strcspn(at, ",");
+        bool brackets = memchr(at, ':', item) != NULL;
+        if (at != op->addresses)
+            buffer_add_text(&entry, ",");
+        buffer_add_text(&entry, brackets ? "[" : "");
+        buffer_add(&entry, at, item);
+        buffer_add_text(&entry, brackets ? "]" : "");
+        at += item + (at[item] == ',');
+    }
+    TRY(buffer_status(&entry));
+    TRY(list_add(&op->resolve, buffer_text(&entry)));
+    SET(CURLOPT_RESOLVE, op->resolve);
+    return STATUS_OK;
+}
+
+static STATUS op_set_trust(struct client_op *op, const struct client_request *request)
+{
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_SSLVERSION,
+        (long)(request->tls13_only ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2));
+    SET(CURLOPT_SSL_CTX_FUNCTION, op_on_ssl);
+    if (request->authorities != NULL) {
+        SET(CURLOPT_CAINFO, request->authorities);
+        SET(CURLOPT_CAPATH, NULL); /* Else the system's folder would be trusted beside the file. */
+    }
+    if (request->certificate != NULL) {
+        SET(CURLOPT_SSLCERT, request->certificate);
+        SET(CURLOPT_SSLKEY, request->key);
+    }
+    if (request->pins != NULL)
+        SET(CURLOPT_PINNEDPUBLICKEY, request->pins);
+    return STATUS_OK;
+}
+
+static STATUS op_set_request(struct client_op *op, const struct client_request *request)
+{
+    char url[URL_BYTES_MAX];
+    bool brackets = strchr(request->host, ':') != NULL;
+    int size = snprintf(url, sizeof url, "https://%s%s%s:%u/", brackets ? "[" : "", request->host,
+                        brackets ? "]" : "", (unsigned)request->port);
+    ENSURE(size > 0 && (size_t)size < sizeof url, WHY_LIMIT);
+    ENSURE(strpbrk(request->host, "/?#@%") == NULL && is_printable(request->host, false),
+           WHY_BAD_INPUT);
+    ENSURE(request->target[0] == '/' && is_printable(request->target, false), WHY_BAD_INPUT);
+    ENSURE(strchr(request->target, '#') == NULL, WHY_BAD_INPUT);
+    ENSURE(strlen(request->target) <= TARGET_BYTES_MAX, WHY_LIMIT);
+    ENSURE(request->method[0] != '\0' && is_printable(request->method, false), WHY_BAD_INPUT);
+    ENSURE(request->body_size <= INT64_MAX, WHY_LIMIT);
+
+    SET(CURLOPT_URL, url);
+    SET(CURLOPT_REQUEST_TARGET, request->target); /* Byte for byte: no clean-up of the path. */
+    bool has_body = request->body != NULL || strcmp(request->method, "POST") == 0 ||
+                    strcmp(request->method, "PUT") == 0 || strcmp(request->method, "PATCH") == 0;
+    if (has_body) {
+        SET(CURLOPT_POST, 1L);
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
+        SET(CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
+    } else if (strcmp(request->method, "HEAD") == 0) {
+        SET(CURLOPT_NOBODY, 1L);
+    }
+    SET(CURLOPT_CUSTOMREQUEST, request->method);
+    return STATUS_OK;
+}
+
+static STATUS op_set_rules(struct client_op *op, const struct client_request *request)
+{
+    SET(CURLOPT_PROTOCOLS_STR, "https");
+    SET(CURLOPT_PROXY, ""); /* NULL would ask the environment. */
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_HTTP09_ALLOWED, 0L);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
+    SET(CURLOPT_TIMEOUT_MS, (long)request->total_ms);
+    SET(CURLOPT_HEADERFUNCTION, op_on_header);
+    SET(CURLOPT_HEADERDATA, op);
+    SET(CURLOPT_WRITEFUNCTION, op_on_body);
+    SET(CURLOPT_WRITEDATA, op);
+    SET(CURLOPT_PREREQFUNCTION, op_on_prereq);
+    SET(CURLOPT_PREREQDATA, op);
+    SET(CURLOPT_OPENSOCKETFUNCTION, op_on_open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, op);
+    SET(CURLOPT_ERRORBUFFER, op->error);
+    SET(CURLOPT_PRIVATE, op);
+    return STATUS_OK;
+}
+
+STATUS client_op_new(const struct client_request *request, client_done_fn done, void *owner,
+                     struct client_op **out_op)
+{
+    assert(request->method != NULL && request->host != NULL && request->target != NULL);
+    assert(done != NULL);
+    assert(request->total_ms > 0 && request->connect_ms > 0);
+
+    OWNED(client_op_free) struct client_op *op = calloc(1, sizeof *op);
+    ENSURE(op != NULL, WHY_NO_MEMORY);
+    op->head = BUFFER(HEAD_BYTES_MAX);
+    op->body = BUFFER(request->answer_bytes_max);
+    op->done = done;
+    op->owner = owner;
+    op->started_us = clock_monotonic_us();
+    op->easy = curl_easy_init();
+    ENSURE(op->easy != NULL, WHY_NO_MEMORY);
+    TRY(op_set_request(op, request));
+    TRY(op_set_rules(op, request));
+    TRY(op_set_headers(op, request));
+    TRY(op_set_addresses(op, request));
+    TRY(op_set_trust(op, request));
+    *out_op = MOVE(op);
+    return STATUS_OK;
+}

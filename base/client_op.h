@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* base/client_op.h -- one libcurl transfer of base/client.c: set up, filled by libcurl's callbacks.
+ *
+ * In      a client_request.
+ * Out     an easy handle with every rule of client.h set, ready to be performed.
+ * Never   performs it; judges how it went.
+ * Threads the one that performs it.
+ */
+#ifndef BASE_CLIENT_OP_H
+#define BASE_CLIENT_OP_H
+
+#include <curl/curl.h>
+
+#include "base/client.h"
+
+#define CLIENT_OP_HEADERS_MAX 128u
+
+struct client_op {
+    CURLM *multi; /* NULL for client_fetch(), and once it ended. */
+    struct client_op *next;
+    struct client_op **link; /* What points here, in the client's list. */
+    client_done_fn done;
+    void *owner;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct curl_slist *resolve;
+    char *addresses; /* NULL: any. */
+    /* How often libcurl was about to write the request: it silently repeats one whose re-used
+     * connection died, which for a payment must not happen (RLY-6). */
+    unsigned sends;
+    bool head_ended;
+    bool malformed;
+    struct buffer head; /* name NUL value NUL ... */
+    struct buffer body;
+    int64_t started_us;
+    char error[CURL_ERROR_SIZE];
+};
+
+/* Checks the request and copies its texts; the body stays borrowed.  WHY_BAD_INPUT when a text
+ * could break the framing, WHY_LIMIT when one is too long. */
+STATUS client_op_new(const struct client_request *request, client_done_fn done, void *owner,
+                     struct client_op **out_op);
+/* Takes it off its client first.  Accepts NULL; leaves NULL. */
+void client_op_free(struct client_op **op);
+/* Off its client: libcurl will not touch it again. */
+void client_op_unlink(struct client_op *op);
+
+#endif
