@@ -6,6 +6,8 @@
  *         UTF-8, lone surrogates, control characters, trailing bytes, more nodes than given room.
  * Never   allocates; copies a value on its own.
  * Threads any.
+ *
+ * Shares names with <jansson.h>: no file can include both.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
@@ -52,8 +54,8 @@ struct json {
 STATUS json_read(const uint8_t *bytes, size_t size, struct json_node *nodes, uint32_t node_max,
                  struct json *out_json, size_t *out_at);
 
-/* In what follows a node may also be JSON_NONE or of another type: then nothing is found, nothing is
- * equal and nothing can be copied, so that look-ups can be chained and checked once. */
+/* In what follows a node may also be JSON_NONE or of another type: then nothing is found, nothing
+ * is equal and nothing can be copied, so that look-ups can be chained and checked once. */
 
 /* The value of a member by its (unescaped) name; JSON_NONE when absent. */
 uint32_t json_member(const struct json *json, uint32_t object, const char *name);
@@ -67,14 +69,25 @@ bool json_equals(const struct json *json, uint32_t node, const char *text);
 
 /* Copies a string, escapes resolved, with a NUL.  Fails with WHY_BAD_INPUT when it is no string or
  * holds U+0000, WHY_LIMIT when it does not fit into out_size.  out_length may be NULL. */
-STATUS json_string(const struct json *json, uint32_t node, char *out, size_t out_size,
-                   size_t *out_length);
+STATUS json_read_text(const struct json *json, uint32_t node, char *out, size_t out_size,
+                      size_t *out_length);
+/* The same.  Inline, for libjansson exports a function of this name. */
+static inline STATUS json_string(const struct json *json, uint32_t node, char *out, size_t out_size,
+                                 size_t *out_length)
+{
+    return json_read_text(json, node, out, out_size, out_length);
+}
 
 /* An integer without fraction or exponent.  Fails with WHY_BAD_INPUT otherwise. */
 STATUS json_int(const struct json *json, uint32_t node, int64_t *out_value);
 
 /* Size of the UTF-8 character that `bytes` begin with; 0 when that is none, or cut short. */
 uint32_t json_utf8_size(const uint8_t *bytes, size_t size);
+
+/* Size of the escape (both halves of a surrogate pair) that `bytes` begin with; 0 as above. */
+uint32_t json_escape_size(const uint8_t *bytes, size_t size);
+/* An order of strings by what they mean, escapes resolved; 0 when they are equal. */
+int json_compare(const uint8_t *bytes, const struct json_node *a, const struct json_node *b);
 
 /* Writes into a buffer; commas and escapes are its business.  Nesting up to JSON_DEPTH_MAX. */
 struct json_writer {
