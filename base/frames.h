@@ -4,8 +4,9 @@
  * In      bodies of up to FRAME_BODY_BYTES_MAX bytes, with a type and an id.
  * Out     the same on the other side, whole and in order.
  *         Wire: u32 size of what follows | u8 version | u8 type | u16 zero | u64 id | body,
- * big-endian. Never   trusts a length; keeps a frame's bytes once it was read past or written: both
- * are wiped. Threads one at a time for each reader or writer.
+ *         big-endian.
+ * Never   trusts a length; keeps a frame's bytes once it was read past or written: both are wiped.
+ * Threads one at a time for each reader or writer.
  */
 #ifndef BASE_FRAMES_H
 #define BASE_FRAMES_H
@@ -33,7 +34,8 @@ STATUS frame_reader_new(struct frame_reader **out_reader);
 void frame_reader_free(struct frame_reader **reader);
 
 /* One recv() from `fd`.  Fails with WHY_BUSY when nothing waits on a non-blocking socket,
- * WHY_NOT_FOUND at end of file (also when a half frame was left), WHY_IO otherwise. */
+ * WHY_NOT_FOUND at end of file (also when a half frame was left), WHY_LIMIT when so many whole
+ * frames wait to be taken that no room is left, WHY_IO otherwise. */
 STATUS frame_reader_fill(struct frame_reader *reader, int fd);
 
 /* As frame_reader_fill(), from memory: for fuzzing and tests. */
@@ -43,13 +45,14 @@ STATUS frame_reader_feed(struct frame_reader *reader, const void *bytes, size_t 
  * the stream cannot be a peer's (wrong version, size out of bounds): give the peer up then. */
 STATUS frame_reader_next(struct frame_reader *reader, struct frame *out_frame);
 
-/* `bytes_max` bounds what may wait unsent. */
+/* `bytes_max` bounds what may wait unsent, heads included. */
 STATUS frame_writer_new(size_t bytes_max, struct frame_writer **out_writer);
 void frame_writer_free(struct frame_writer **writer);
 
 /* Opens a frame and lends the buffer to add its body to; frame_end() must follow.
- * frame_end() fails with WHY_BUSY when the writer is full, WHY_LIMIT when the body is too large,
- * and then takes the whole frame back: none of it will be sent. */
+ * frame_end() fails with WHY_BUSY when the writer is full, WHY_LIMIT when the body is too large
+ * (also for the writer when empty), or as the buffer did, and then takes the whole frame back: none
+ * of it will be sent. */
 struct buffer *frame_begin(struct frame_writer *writer, uint8_t type, uint64_t id);
 STATUS frame_end(struct frame_writer *writer);
 

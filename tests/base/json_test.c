@@ -387,7 +387,7 @@ Test(json_writer, replaces_what_is_no_utf8)
                    "a\xff"
                    "b\xe2\x82"
                    "c\xf0\x9f\x98\x80\xc3",
-                   12);
+                   11);
     cr_assert_str_eq(buffer_text(&out), "\"a\xef\xbf\xbd"
                                         "b\xef\xbf\xbd\xef\xbf\xbd"
                                         "c\xf0\x9f\x98\x80\xef\xbf\xbd\"");
