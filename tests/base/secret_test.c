@@ -21,6 +21,13 @@
 #define WITH_ASAN
 #endif
 
+/* AddressSanitizer makes mlock() do nothing and succeed. */
+#if defined(WITH_ASAN)
+#define LOCKS_COUNT 0
+#else
+#define LOCKS_COUNT 1
+#endif
+
 #define SLOT_COUNT 10u
 
 static const uint8_t zeros[SECRET_BYTES_MAX];
@@ -133,12 +140,12 @@ Test(secret, lies_in_memory_that_is_locked_and_not_dumped)
     OWNED(secret_free) struct secret *key = NULL;
     cr_assert(!failed(secret_new(16, &card)));
     flags_of(secret_peek(card), flags, sizeof flags);
-    cr_assert(strstr(flags, " lo") != NULL, "%s", flags);
+    cr_assert(!LOCKS_COUNT || strstr(flags, " lo") != NULL, "%s", flags);
     cr_assert(strstr(flags, " dd") != NULL, "%s", flags);
     cr_assert(strstr(flags, " dc") != NULL, "%s", flags);
     cr_assert(!failed(secret_new_key(32, &key)));
     flags_of(secret_peek(key), flags, sizeof flags);
-    cr_assert(strstr(flags, " lo") != NULL, "%s", flags);
+    cr_assert(!LOCKS_COUNT || strstr(flags, " lo") != NULL, "%s", flags);
     cr_assert(strstr(flags, " dd") != NULL, "%s", flags);
 }
 
@@ -204,6 +211,7 @@ Test(secret_alone, key_may_be_larger_than_a_slot)
     cr_assert(key == NULL);
 }
 
+#if LOCKS_COUNT
 static void may_lock(rlim_t bytes)
 {
     struct rlimit limit = {bytes, bytes};
@@ -226,12 +234,19 @@ Test(secret_alone, is_refused_where_memory_cannot_be_locked)
 Test(secret_alone, pool_is_refused_when_larger_than_what_may_be_locked)
 {
     may_lock(64u << 10);
-    cr_assert_eq(secret_pool_open(0).why, WHY_LIMIT);
     cr_assert_eq(secret_pool_open(1000).why, WHY_LIMIT);
     cr_assert(!failed(secret_pool_open(128)));
     cr_assert_eq(secret_pool_free_count(), 128u);
     secret_pool_close();
-    cr_assert(!failed(secret_pool_open(64)), "closed, it can be opened anew");
+}
+#endif
+
+Test(secret, pool_can_be_opened_anew_once_closed)
+{
+    secret_pool_close();
+    cr_assert_eq(secret_pool_open(0).why, WHY_LIMIT);
+    cr_assert(!failed(secret_pool_open(64)));
+    cr_assert_eq(secret_pool_free_count(), 64u);
     secret_pool_close();
 }
 
