@@ -51,6 +51,9 @@ struct http_server_options {
     http_call_fn on_call;
     void *owner;
     const char *component; /* For metrics and the Server header: "vault", "relay", "sandbox". */
+    /* Points descriptor 2 at /dev/null, for libh2o writes there whatever a peer makes it write.  To
+     * be set by a process whose log has a descriptor of its own: after log_open(). */
+    bool silence_stderr;
 };
 
 STATUS http_server_new(const struct http_server_options *options, struct http_server **out_server);

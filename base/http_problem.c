@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/http.h"
+#include "base/json.h"
+
+#define TYPE_SIZE 96u
+
+static void put_optional(struct json_writer *writer, const char *key, const char *text)
+{
+    if (text != NULL)
+        json_put_member(writer, key, text);
+}
+
+void http_problem_write(struct json_writer *writer, const struct http_problem *problem,
+                        const char *request_id)
+{
+    assert(problem->code != NULL);
+    assert(problem->title != NULL);
+    char type[TYPE_SIZE];
+    snprintf(type, sizeof type, "urn:cardkeep:error:%s", problem->code);
+
+    json_begin_object(writer);
+    json_put_member(writer, "type", type);
+    json_put_member(writer, "title", problem->title);
+    json_put_member_int(writer, "status", problem->status);
+    json_put_member(writer, "code", problem->code);
+    put_optional(writer, "field", problem->field);
+    put_optional(writer, "detail", problem->detail);
+    put_optional(writer, "rule", problem->rule);
+    put_optional(writer, "request_id", request_id);
+    json_end_object(writer);
+}
