@@ -68,7 +68,8 @@ struct expression_card {
     unsigned exp_year;
 };
 
-/* "number", "exp | yyyy": from a profile. */
+/* "number", "exp | yyyy": from a profile.  Filters must fit the field and come in the order shape
+ * or cut, upper, base64; `exp` needs a shape. */
 STATUS expression_parse_default(const char *text, struct expression_default *out);
 
 /* True when the text is shaped like a token: tok_, cvv_ or a UUID; a token's prefix anywhere in
@@ -78,7 +79,9 @@ bool expression_is_token(const char *text, size_t size);
 bool expression_find_token(const void *bytes, size_t size);
 
 /* Parses a whole slot value: a bare token (then `takes` says the rest) or one expression and
- * nothing around it. */
+ * nothing around it.  An expression without a field has the slot's; one with the slot's field and
+ * no filters has the slot's filters.  12 to 19 digits that fail the check digit are a card-shaped
+ * token where a number is due.  A cvv_ token makes a cvv and nothing else. */
 STATUS expression_parse(const char *text, size_t size, const struct expression_default *takes,
                         struct expression *out);
 

@@ -2,13 +2,17 @@
 /* relay/scrub.h -- the answer guard: takes every value that was inserted out of what comes back.
  *
  * In      the very values that one submission inserted; then the gateway's headers and body.
- * Out     the same without them: each occurrence becomes its token (a card number) or asterisks (a
- * CVV), in plain, with separators (spaces, hyphens), percent-encoded, HTML- and JSON-escaped
- * (\u0034…), base64 (three alignments, both alphabets), hexadecimal, reversed nothing else.  A CVV
- * is replaced only as a whole JSON or form value or between non-digits beside a field named like
- * one (cvc, cvv, security_code, verification_value …), else three digits would be everywhere; say
- * so where it is done. Never   lets an inserted number through at any status; keeps the values: it
- * borrows them. Threads any.
+ * Out     the same without them: each occurrence becomes its token (a number, a name) or asterisks
+ *         (a CVV): plain, reversed, with up to two separators between the digits; in hexadecimal or
+ *         base64 (three alignments, both alphabets) it becomes zeros in the same coding.  Percent,
+ *         HTML and JSON escapes, UTF-16, full-width digits and base64 that holds text are undone
+ *         before looking, up to three deep.  What was a bare JSON number gets quotes.
+ *         A CVV is replaced only beside a name that means one (cvc, cvv, security_code,
+ *         verification_value …), else three digits would be everywhere; so hand over a header as
+ *         "name: value".  Numbers shorter than 12 digits (last4, bin8) and names shorter than four
+ *         bytes are left alone.
+ * Never   lets an inserted number through at any status; keeps the values: it borrows them.
+ * Threads any.
  */
 #ifndef RELAY_SCRUB_H
 #define RELAY_SCRUB_H
@@ -34,8 +38,9 @@ struct scrub {
     unsigned count;
 };
 
-/* Appends the cleaned bytes to `out`; `*out_hits` counts what was replaced.  WHY_LIMIT when `out`
- * is full: nothing of the answer may be passed on then. */
+/* Appends the cleaned bytes to `out`; `*out_hits` counts what was replaced.  Fails with WHY_LIMIT
+ * when `out` is full, or when there are more escapes within escapes than anybody honest writes:
+ * nothing of the answer may be passed on then. */
 STATUS scrub_bytes(const struct scrub *scrub, const uint8_t *bytes, size_t size, struct buffer *out,
                    unsigned *out_hits);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* relay/slots.h -- finds the declared slots of a request and what stands in them; fills them later.
  *
- * In      a request's method, target, headers, content type and body, before anything is leased.
+ * In      a request's target, headers, content type and body, before anything is leased.
  * Out     the slots that hold a token or expression, by byte range; or the first thing to refuse,
  * as a problem code and a field; later the request's body with the values in place, escaped as the
  * surface wants. Never   looks for slots in inserted values; changes a byte outside the slots'
- * ranges. Threads any.
+ * ranges; lets a slot take another kind of value than it declares (a number must not end up in a
+ * name). Threads any.
  */
 #ifndef RELAY_SLOTS_H
 #define RELAY_SLOTS_H
@@ -49,12 +50,17 @@ struct slots_request {
     size_t body_size;
 };
 
-/* WHY_BAD_INPUT with *out_problem when the request must be refused.  A raw card number in a slot is
- * refused (card_in_free_text): slots take tokens.  A request without slots is fine. */
+/* WHY_BAD_INPUT with *out_problem when the request must be refused, WHY_NO_MEMORY.  A raw card
+ * number in any slot and a raw code in a cvv slot are refused (CARD_IN_FREE_TEXT): slots take
+ * tokens. Dates and names that are no token stand as they are, and so does a JSON null.  Tokens
+ * (tok_, cvv_,
+ * "{{") anywhere else, under whatever escapes, are refused; a body of another content type, or in a
+ * charset that is not UTF-8, passes only while it shows none.  A request without slots is fine. */
 STATUS slots_find(const struct profile *profile, const struct slots_request *request,
                   struct slots *out_slots, struct slots_problem *out_problem);
 
-/* One value for each slot, in the same order.  Appends the filled body. */
+/* One value for each slot, in the same order.  Appends the filled body.  Fails with WHY_LIMIT or
+ * WHY_NO_MEMORY as `out_body` does. */
 STATUS slots_fill(const struct slots *slots, const struct secret *const *values,
                   const uint8_t *body, size_t body_size, struct buffer *out_body);
 
