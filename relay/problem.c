@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/problem.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define ROW(name, status_, code_, title_)                                                          \
+    [PROBLEM_##name] = {.status = (status_), .code = (code_), .title = (title_)},
+
+static const struct http_problem table[PROBLEM_COUNT] = {CONTRACT_PROBLEMS(ROW)};
+
+enum problem_code problem_find(const char *code)
+{
+    for (int i = PROBLEM_NONE + 1; i < PROBLEM_COUNT; i++)
+        if (strcmp(table[i].code, code) == 0)
+            return (enum problem_code)i;
+    return PROBLEM_NONE;
+}
+
+struct http_problem problem_of(enum problem_code code)
+{
+    assert(code > PROBLEM_NONE && code < PROBLEM_COUNT);
+    return table[code];
+}
+
+int problem_status(enum problem_code code)
+{
+    return problem_of(code).status;
+}
+
+const char *problem_name(enum problem_code code)
+{
+    return problem_of(code).code;
+}
