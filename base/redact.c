@@ -108,9 +108,9 @@ static void stars_put(uint8_t *bytes, size_t from, size_t to)
     }
 }
 
-/* Hits may overlap: of "12 4242…" both what begins with 12 and what begins with 42 may have a right
- * check digit, and one of them is a card.  So the search goes on behind a hit's first group, and
- * stars are put only where it will not look again. */
+/* Hits may overlap: of "12 4242..." both what begins with 12 and what begins with 42 may have a
+ * right check digit, and one of them is a card.  So the search goes on behind a hit's first group,
+ * and stars are put only where it will not look again. */
 unsigned redact_mask(uint8_t *bytes, size_t size)
 {
     assert(bytes != NULL || size == 0);

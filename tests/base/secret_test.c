@@ -159,8 +159,9 @@ static bool is_deadly(void (*what)(const void *), const void *at)
         if (freopen("/dev/null", "w", stderr) == NULL)
             _exit(0);
         /* ASan would turn the signal into an exit status. */
-        signal(SIGSEGV, SIG_DFL);
-        signal(SIGBUS, SIG_DFL);
+        struct sigaction by_default = {.sa_handler = SIG_DFL};
+        sigaction(SIGSEGV, &by_default, NULL);
+        sigaction(SIGBUS, &by_default, NULL);
         what(at);
         _exit(0);
     }
