@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault/cli/cli.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "vault/cli/dev.h"
+#include "vault/cli/help.h"
+#include "vault/cli/say.h"
+
+const struct cli_command cli_commands[] = {
+    {"dev", "init", "[--ports BASE] [--gateways DIR] DIR",
+     "Make a development vault and relay: certificates, keys, policies, configuration.",
+     " json ports: gateways: ", 1, 1, dev_init},
+    {"help", "", "[NOUN]", "Explain a noun, with examples.", " ", 0, 1, help_run},
+    {0},
+};
+
+static const struct cli_command *command_find(const char *noun, const char *verb)
+{
+    for (const struct cli_command *command = cli_commands; command->noun != NULL; command++)
+        if (strcmp(command->noun, noun) == 0 &&
+            (command->verb[0] == '\0' || (verb != NULL && strcmp(command->verb, verb) == 0)))
+            return command;
+    return NULL;
+}
+
+static bool noun_known(const char *noun)
+{
+    for (const struct cli_command *command = cli_commands; command->noun != NULL; command++)
+        if (strcmp(command->noun, noun) == 0)
+            return true;
+    return false;
+}
+
+/* Finds " name " or " name:" in the command's list; *out_valued says which. */
+static bool option_known(const struct cli_command *command, const char *name, size_t size,
+                         bool *out_valued)
+{
+    const char *at = command->options;
+    while ((at = strchr(at, ' ')) != NULL && at[1] != '\0') {
+        at++;
+        if (strncmp(at, name, size) == 0 && (at[size] == ' ' || at[size] == ':')) {
+            *out_valued = at[size] == ':';
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes argv[*index], an option, and its value; moves *index past both. */
+static bool option_take(const struct cli_command *command, int argc, char **argv, int *index,
+                        struct cli_arguments *out)
+{
+    const char *name = argv[*index] + 2;
+    const char *equals = strchr(name, '=');
+    size_t size = equals == NULL ? strlen(name) : (size_t)(equals - name);
+    bool valued = false;
+    if (size == 0 || !option_known(command, name, size, &valued)) {
+        say_error("%s %s does not take --%.*s; see 'cardkeep help %s'", command->noun,
+                  command->verb, (int)size, name, command->noun);
+        return false;
+    }
+    if (!valued && equals != NULL) {
+        say_error("--%.*s takes no value; see 'cardkeep help %s'", (int)size, name, command->noun);
+        return false;
+    }
+    if (out->option_count == CLI_OPTIONS_MAX) {
+        say_error("that is more than %u options", CLI_OPTIONS_MAX);
+        return false;
+    }
+    struct cli_option *option = &out->options[out->option_count++];
+    option->name = name;
+    option->value = "";
+    (*index)++;
+    if (!valued)
+        return true;
+    if (equals != NULL) {
+        option->value = equals + 1;
+        return true;
+    }
+    if (*index == argc) {
+        say_error("--%s wants a value; see 'cardkeep help %s'", name, command->noun);
+        return false;
+    }
+    option->value = argv[(*index)++];
+    return true;
+}
+
+static enum cli_exit words_check(const struct cli_command *command,
+                                 const struct cli_arguments *arguments)
+{
+    if (arguments->word_count >= command->words_min && arguments->word_count <= command->words_max)
+        return CLI_DONE;
+    say_error("usage: cardkeep %s%s%s %s", command->noun, command->verb[0] == '\0' ? "" : " ",
+              command->verb, command->usage);
+    return CLI_USAGE;
+}
+
+enum cli_exit cli_parse(int argc, char **argv, const struct cli_command **out_command,
+                        struct cli_arguments *out)
+{
+    assert(out_command != NULL);
+    assert(out != NULL);
+    *out = (struct cli_arguments){.program = argc > 0 ? argv[0] : "cardkeep"};
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        *out_command = command_find("help", NULL);
+        return argc < 2 ? CLI_USAGE : CLI_DONE;
+    }
+    if (!noun_known(argv[1])) {
+        say_error("'%s' is not a noun that cardkeep knows; see 'cardkeep help'", argv[1]);
+        return CLI_USAGE;
+    }
+    const struct cli_command *command = command_find(argv[1], argc > 2 ? argv[2] : NULL);
+    if (command == NULL) {
+        say_error("'%s' wants a verb; see 'cardkeep help %s'", argv[1], argv[1]);
+        return CLI_USAGE;
+    }
+    bool options_over = false;
+    for (int index = command->verb[0] == '\0' ? 2 : 3; index < argc;) {
+        const char *word = argv[index];
+        if (!options_over && strcmp(word, "--") == 0) {
+            options_over = true;
+            index++;
+        } else if (!options_over && strcmp(word, "--help") == 0) {
+            out->words[0] = command->noun;
+            out->word_count = 1;
+            *out_command = command_find("help", NULL);
+            return CLI_DONE;
+        } else if (!options_over && strncmp(word, "--", 2) == 0) {
+            if (!option_take(command, argc, argv, &index, out))
+                return CLI_USAGE;
+        } else if (out->word_count == CLI_WORDS_MAX) {
+            say_error("that is more than %u words; give a folder instead", CLI_WORDS_MAX);
+            return CLI_USAGE;
+        } else {
+            out->words[out->word_count++] = word;
+            index++;
+        }
+    }
+    enum cli_exit code = words_check(command, out);
+    if (code == CLI_DONE)
+        *out_command = command;
+    return code;
+}
+
+const char *cli_option(const struct cli_arguments *arguments, const char *name)
+{
+    size_t size = strlen(name);
+    for (unsigned i = 0; i < arguments->option_count; i++) {
+        const struct cli_option *option = &arguments->options[i];
+        if (strncmp(option->name, name, size) == 0 &&
+            (option->name[size] == '\0' || option->name[size] == '='))
+            return option->value;
+    }
+    return NULL;
+}
+
+bool cli_wants_json(const struct cli_arguments *arguments)
+{
+    return cli_option(arguments, "json") != NULL;
+}
+
+bool cli_option_number(const struct cli_arguments *arguments, const char *name, long fallback,
+                       long least, long most, long *out_value)
+{
+    assert(least <= most);
+    const char *text = cli_option(arguments, name);
+    if (text == NULL) {
+        *out_value = fallback;
+        return true;
+    }
+    long value = 0;
+    bool good = text[0] != '\0' && strlen(text) <= 9;
+    for (const char *at = text; good && *at != '\0'; at++) {
+        good = *at >= '0' && *at <= '9';
+        value = value * 10 + (*at - '0');
+    }
+    if (!good || value < least || value > most) {
+        say_error("--%s wants a whole number from %ld to %ld", name, least, most);
+        return false;
+    }
+    *out_value = value;
+    return true;
+}

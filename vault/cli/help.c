@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault/cli/help.h"
+
+#include <string.h>
+
+#include "vault/cli/say.h"
+
+struct help_text {
+    const char *noun;
+    const char *text;
+};
+
+static const struct help_text help_texts[] = {
+    {"dev",
+     "Ports without --ports: vault 8443, relay 8444, sandbox 8445, the relay's listeners for the\n"
+     "sandbox 8446 and 8447, metrics 9464 and 9465.  With --ports BASE: BASE to BASE+6, in that\n"
+     "order.  Nothing is ever written over.\n\n"
+     "Examples:\n"
+     "  cardkeep dev init .cardkeep\n"
+     "  cardkeep dev init --ports 21000 /tmp/second\n"},
+    {"status", "Examples:\n"
+               "  cardkeep status\n"
+               "  cardkeep status --json --config .cardkeep/cli.yaml\n"},
+    {"token",
+     "The number is read from standard input, or asked for without echo; it is never an argument,\n"
+     "where every process on the machine could read it.  With --cvv a second line is the CVV.\n\n"
+     "Examples:\n"
+     "  cardkeep token create\n"
+     "  cardkeep token create --exp 12/2031 --name 'A. Example' --json < number.txt\n"
+     "  cardkeep token show tok_test_...\n"
+     "  cardkeep token delete tok_test_...\n"},
+    {"audit",
+     "Over a running daemon the entries are fetched with the auditor's certificate; with --store\n"
+     "they are read from the disk, offline, also beside a running daemon.  Exit code 1 means that\n"
+     "the log is not what was signed.\n\n"
+     "Examples:\n"
+     "  cardkeep audit verify\n"
+     "  cardkeep audit verify --relay --json\n"
+     "  cardkeep audit verify --store .cardkeep/data/vault "
+     "--verifier .cardkeep/keys/vault-signer.pub\n"
+     "  cardkeep audit tail --count 20\n"},
+    {"scan",
+     "Offline.  Finds numbers of 13 to 19 digits with a known prefix and a right check digit, as\n"
+     "digits with or without separators, as UTF-16, as packed BCD, and inside base64.  Says "
+     "where,\n"
+     "never what.  Exit code 1 when anything was found; what cannot be read is named.\n\n"
+     "Examples:\n"
+     "  cardkeep scan .\n"
+     "  cardkeep scan --json /var/log/shop\n"},
+    {"help", "Examples:\n"
+             "  cardkeep help\n"
+             "  cardkeep help token\n"},
+};
+
+static void command_line(const struct cli_command *command)
+{
+    say_out("  cardkeep %s%s%s %s\n      %s\n", command->noun, command->verb[0] == '\0' ? "" : " ",
+            command->verb, command->usage, command->about);
+}
+
+static void help_all(void)
+{
+    say_out("cardkeep -- cards in a vault, tokens everywhere else\n\n");
+    for (const struct cli_command *command = cli_commands; command->noun != NULL; command++)
+        command_line(command);
+    say_out("\nWithout --config FILE it is $CARDKEEP_CONFIG, else .cardkeep/cli.yaml.\n"
+            "Exit codes: 0 done, 1 found something wrong, 2 wrong usage, 3 could not reach,\n"
+            "4 refused by policy, 5 sealed.  'cardkeep help NOUN' has examples.\n");
+}
+
+enum cli_exit help_run(const struct cli_arguments *arguments)
+{
+    if (arguments->word_count == 0) {
+        help_all();
+        return CLI_DONE;
+    }
+    const char *noun = arguments->words[0];
+    for (unsigned i = 0; i < sizeof help_texts / sizeof help_texts[0]; i++) {
+        if (strcmp(help_texts[i].noun, noun) != 0)
+            continue;
+        for (const struct cli_command *command = cli_commands; command->noun != NULL; command++)
+            if (strcmp(command->noun, noun) == 0)
+                command_line(command);
+        say_out("\n%s", help_texts[i].text);
+        return CLI_DONE;
+    }
+    say_error("'%s' is not a noun that cardkeep knows; see 'cardkeep help'", noun);
+    return CLI_USAGE;
+}
