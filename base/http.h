@@ -117,6 +117,10 @@ struct http_answer {
 };
 void http_answer(struct http_call *call, const struct http_answer *answer);
 
+/* Cuts the connection without an answer; on HTTP/1.1 `bytes` (of size 0: none) go out before, as they
+ * are.  For test gateways, which must be able to be as bad as gateways are. */
+void http_abort(struct http_call *call, const void *bytes, size_t size);
+
 /* Answers with an RFC 9457 problem body: {"type","title","status","code",["field"],["detail"],
  * ["rule"],"request_id"}. */
 struct http_problem {
