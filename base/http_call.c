@@ -120,7 +120,8 @@ static void call_on_dispose(void *memory)
 
     if (server->handing == call)
         server->handing = NULL;
-    h2o_linklist_unlink(&call->link);
+    if (h2o_linklist_is_linked(&call->link)) /* The sweep may have given it up. */
+        h2o_linklist_unlink(&call->link);
     assert(conn->in_flight > 0);
     assert(server->in_flight > 0);
     conn->in_flight--;
