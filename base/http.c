@@ -164,7 +164,7 @@ void http_server_stop(struct http_server *server, int64_t patience_ms, loop_fn d
     http_accept_close(server);
     h2o_context_request_shutdown(&server->context);
     for (h2o_linklist_t *link = server->conns.next; link != &server->conns; link = link->next) {
-        struct http_conn *conn = H2O_STRUCT_FROM_MEMBER(struct http_conn, link, link);
+        struct http_conn *conn = http_conn_of(link);
         /* libh2o leaves idle HTTP/1.1 connections alone. */
         if (!conn->http2 && conn->in_flight == 0 && conn->sock->input->size == 0 &&
             conn->request_count > 0)

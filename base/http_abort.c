@@ -17,7 +17,7 @@ static void abort_on_written(h2o_socket_t *sock, const char *error)
     (void)error; /* The peer may be gone; it was to be hung up on anyway. */
     http_guard_cut(conn);
     for (h2o_linklist_t *at = server->waiting.next; at != &server->waiting; at = at->next) {
-        struct http_call *call = H2O_STRUCT_FROM_MEMBER(struct http_call, link, at);
+        struct http_call *call = http_call_of(at);
         if (call->conn == conn) { /* HTTP/1.1: there is but one. */
             end_after_cut(call);
             return;

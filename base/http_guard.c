@@ -271,7 +271,7 @@ static struct http_call *first_call(h2o_linklist_t *list)
 {
     if (h2o_linklist_is_empty(list))
         return NULL;
-    return H2O_STRUCT_FROM_MEMBER(struct http_call, link, list->next);
+    return http_call_of(list->next);
 }
 
 /* Both lists are in the order in which their calls came in, so that only the first can be due. */
@@ -356,7 +356,7 @@ void http_guard_sweep(struct http_server *server, int64_t now_ms)
     sweep_calls(server, now_ms - server->options.limits.answer_ms);
     server->config.http2.callbacks.foreach_request(&server->context, guard_on_http2_request, NULL);
     for (h2o_linklist_t *link = server->conns.next; link != &server->conns; link = link->next)
-        sweep_conn(H2O_STRUCT_FROM_MEMBER(struct http_conn, link, link), now_ms);
+        sweep_conn(http_conn_of(link), now_ms);
 }
 
 /* --- The end --- */
@@ -369,5 +369,5 @@ void http_guard_cut_all(struct http_server *server)
         give_up(call, &busy);
     }
     for (h2o_linklist_t *link = server->conns.next; link != &server->conns; link = link->next)
-        http_guard_cut(H2O_STRUCT_FROM_MEMBER(struct http_conn, link, link));
+        http_guard_cut(http_conn_of(link));
 }

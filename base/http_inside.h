@@ -13,8 +13,10 @@
 #ifndef BASE_HTTP_INSIDE_H
 #define BASE_HTTP_INSIDE_H
 
+#include <assert.h>
 #include <h2o.h>
 #include <netinet/in.h>
+#include <stddef.h>
 
 #include "base/http.h"
 #include "base/metrics.h"
@@ -42,7 +44,7 @@ struct http_incoming {
 
 /* Stands in the socket's on_close and ends with it. */
 struct http_conn {
-    h2o_linklist_t link; /* server->conns. */
+    h2o_linklist_t link; /* First; server->conns. */
     struct http_server *server;
     struct http_listener *listener;
     h2o_socket_t *sock;
@@ -74,7 +76,7 @@ struct http_pair {
 
 /* Lives in the request's pool: it ends when the request does, whoever hangs up first. */
 struct http_call {
-    h2o_linklist_t link; /* server->waiting until it is answered, then server->sending. */
+    h2o_linklist_t link; /* First; server->waiting until it is answered, then server->sending. */
     struct http_server *server;
     struct http_conn *conn;
     h2o_req_t *req;
@@ -95,6 +97,19 @@ struct http_call {
     bool deferred;
     bool answered;
 };
+
+static_assert(offsetof(struct http_conn, link) == 0, "http_conn_of() is a cast");
+static_assert(offsetof(struct http_call, link) == 0, "http_call_of() is a cast");
+
+static inline struct http_conn *http_conn_of(h2o_linklist_t *link)
+{
+    return (struct http_conn *)link;
+}
+
+static inline struct http_call *http_call_of(h2o_linklist_t *link)
+{
+    return (struct http_call *)link;
+}
 
 enum http_meter {
     HTTP_METER_1XX, /* Never sent; keeps the index equal to the status' first digit - 1. */

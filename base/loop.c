@@ -6,6 +6,7 @@
 #include <h2o.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/encode.h"
@@ -59,9 +60,11 @@ struct post {
     void *owner;
 };
 
+static_assert(offsetof(struct post, message.link) == 0, "post_of() is a cast");
+
 static struct post *post_of(h2o_linklist_t *link)
 {
-    return H2O_STRUCT_FROM_MEMBER(struct post, message.link, link);
+    return (struct post *)link;
 }
 
 static void loop_on_posts(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)

@@ -21,7 +21,8 @@
 #define SESSION_SECONDS   3600
 
 static const char cipher_list[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
-static const char group_list[] = "X25519:P-256:P-384";
+static char group_list[] = /* Not const, for OpenSSL casts it. */
+    "X25519:P-256:P-384";
 static const uint8_t session_context[] = "cardkeep";
 /* In our order of preference, as ALPN writes them. */
 static const uint8_t alpn_list[] = "\x02h2\x08http/1.1";

@@ -19,19 +19,19 @@
 /* The mark never stands in this process as it is: only with this flipped in every byte. */
 #define MASK 0x15u
 
-static char masked[MARK_BYTES];
+static uint8_t masked[MARK_BYTES];
 static struct echo server;
 
 static void make_mask(void)
 {
     for (unsigned i = 0; i < MARK_BYTES; i++)
-        masked[i] = (char)(('A' + (7 * i) % 26) ^ MASK);
+        masked[i] = (uint8_t)(('A' + (7 * i) % 26) ^ MASK);
 }
 
 static bool is_mark(const char *bytes)
 {
     for (unsigned i = 0; i < MARK_BYTES; i++)
-        if ((char)(bytes[i] ^ MASK) != masked[i])
+        if (((uint8_t)bytes[i] ^ MASK) != masked[i])
             return false;
     return true;
 }
@@ -123,7 +123,8 @@ Test(wipe, is_the_one_that_libh2o_calls)
     cr_assert_eq(wipe_is_in_force(), !OFF);
 }
 
-Test(wipe, finds_the_mark_where_it_is)
+/* Under the sanitizer memory has terabytes of shadows, too many to look through. */
+Test(wipe, finds_the_mark_where_it_is, .disabled = OFF)
 {
     char *here = calloc(1, MARK_BYTES);
     for (unsigned i = 0; i < MARK_BYTES; i++)
