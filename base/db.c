@@ -189,17 +189,9 @@ static STATUS db_new(const char *path, const struct db_options *options, struct 
         db->families[i].name = db->names[i];
     }
 
-    db->get_options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_verify_checksums(db->get_options, 1);
-    db->walk_options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_verify_checksums(db->walk_options, 1);
-    /* A family with a prefix extractor would else show one prefix only. */
-    rocksdb_readoptions_set_total_order_seek(db->walk_options, 1);
-    /* A walk over everything must not push out what requests use. */
-    rocksdb_readoptions_set_fill_cache(db->walk_options, 0);
-    db->write_options = rocksdb_writeoptions_create();
-    rocksdb_writeoptions_set_sync(db->write_options, 1);
-
+    db->get_options = db_tune_get();
+    db->walk_options = db_tune_walk();
+    db->write_options = db_tune_write();
     *out_db = MOVE(db);
     return STATUS_OK;
 }
@@ -254,10 +246,15 @@ void db_close(struct db **db)
 
 /* Reading */
 
+static pthread_rwlock_t *use_lock(struct db *db)
+{
+    pthread_rwlock_rdlock(&db->swap);
+    return &db->swap;
+}
+
 static void lock_end(pthread_rwlock_t **lock)
 {
-    if (*lock != NULL)
-        pthread_rwlock_unlock(*lock);
+    pthread_rwlock_unlock(*lock);
 }
 
 static void pinned_end(rocksdb_pinnableslice_t **pinned)
@@ -276,8 +273,7 @@ STATUS db_get(struct db *db, unsigned family, const void *key, size_t key_size, 
     if (db->families[family].random_keys)
         ENSURE(key_size >= DB_RANDOM_KEY_BYTES, WHY_NOT_FOUND);
 
-    OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
-    pthread_rwlock_rdlock(lock);
+    OWNED(lock_end) pthread_rwlock_t *lock = use_lock(db);
     ENSURE(db->handle != NULL, WHY_IO);
 
     char *error = NULL;
@@ -329,8 +325,7 @@ void db_batch_put(struct db_batch *batch, struct db *db, unsigned family, const 
     assert(family < db->options.family_count);
     assert(!db->families[family].random_keys || key_size >= DB_RANDOM_KEY_BYTES);
 
-    OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
-    pthread_rwlock_rdlock(lock);
+    OWNED(lock_end) pthread_rwlock_t *lock = use_lock(db);
     if (!batch_row_begin(batch, db))
         return;
     rocksdb_writebatch_put_cf(batch->rows, db->handles[family], key, key_size, value, value_size);
@@ -342,8 +337,7 @@ void db_batch_delete(struct db_batch *batch, struct db *db, unsigned family, con
     assert(family < db->options.family_count);
     assert(!db->families[family].random_keys || key_size >= DB_RANDOM_KEY_BYTES);
 
-    OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
-    pthread_rwlock_rdlock(lock);
+    OWNED(lock_end) pthread_rwlock_t *lock = use_lock(db);
     if (!batch_row_begin(batch, db))
         return;
     rocksdb_writebatch_delete_cf(batch->rows, db->handles[family], key, key_size);
@@ -379,8 +373,7 @@ STATUS db_commit(struct db *db, struct db_batch *batch)
     if (db_batch_count(batch) == 0)
         return STATUS_OK;
 
-    OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
-    pthread_rwlock_rdlock(lock);
+    OWNED(lock_end) pthread_rwlock_t *lock = use_lock(db);
     ENSURE(db->handle != NULL, WHY_IO);
     char *error = NULL;
     rocksdb_write(db->handle, db->write_options, batch->rows, &error);
@@ -440,8 +433,7 @@ STATUS db_iterate(struct db *db, unsigned family, const void *from, size_t from_
 {
     assert(family < db->options.family_count);
 
-    OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
-    pthread_rwlock_rdlock(lock);
+    OWNED(lock_end) pthread_rwlock_t *lock = use_lock(db);
     ENSURE(db->handle != NULL, WHY_IO);
     OWNED(db_iterator_free) struct db_iterator *iterator = calloc(1, sizeof *iterator);
     ENSURE(iterator != NULL, WHY_NO_MEMORY);

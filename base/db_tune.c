@@ -7,15 +7,17 @@
 #define TUNE_HASH_BUCKETS       1000000u     /* 8 MB of pointers in each memtable (limits.md 3). */
 #define TUNE_MEMTABLE_BYTES_MAX (256u << 20) /* Of all families together. */
 #define TUNE_BLOOM_BITS         10.0
-#define TUNE_INFO_LOG_WARN      2
-#define TUNE_INFO_LOG_BYTES_MAX (1u << 20)
-#define TUNE_INFO_LOG_FILES     2u
 
 /* What a kill leaves at the end of the log is a record cut short: a write that nobody was told of.
  * "Absolute consistency" (1) would refuse such a store, and "point in time" (2) would silently
  * forget everything behind damage in the middle.  "Tolerate corrupted tail" (0) drops a cut record
  * at the end of the log and refuses what fails its checksum anywhere. */
 #define TUNE_WAL_RECOVERY_MODE 0
+
+/* RocksDB keeps a text log of its own, and an assertion in it ends the process when a full disk
+ * took half a line.  Above the highest of its levels the file stays empty, as long as it is not one
+ * of those that roll over.  What matters comes as db_trouble(). */
+#define TUNE_INFO_LOG_SILENT 6
 
 static void block_options_end(rocksdb_block_based_table_options_t **options)
 {
@@ -33,9 +35,9 @@ rocksdb_options_t *db_tune_store(const struct db_options *options)
     rocksdb_options_set_db_write_buffer_size(made, TUNE_MEMTABLE_BYTES_MAX);
     rocksdb_options_set_allow_concurrent_memtable_write(made, 0); /* Hash memtables ask for it. */
     rocksdb_options_set_skip_stats_update_on_db_open(made, 1);
-    rocksdb_options_set_info_log_level(made, TUNE_INFO_LOG_WARN);
-    rocksdb_options_set_max_log_file_size(made, TUNE_INFO_LOG_BYTES_MAX);
-    rocksdb_options_set_keep_log_file_num(made, TUNE_INFO_LOG_FILES);
+    rocksdb_options_set_info_log_level(made, TUNE_INFO_LOG_SILENT);
+    rocksdb_options_set_max_log_file_size(made, 0);
+    rocksdb_options_set_keep_log_file_num(made, 1);
     return made;
 }
 
@@ -61,5 +63,29 @@ rocksdb_options_t *db_tune_family(bool random_keys, rocksdb_cache_t *cache)
             made, rocksdb_slicetransform_create_fixed_prefix(TUNE_PREFIX_BYTES));
         rocksdb_options_set_hash_link_list_rep(made, TUNE_HASH_BUCKETS);
     }
+    return made;
+}
+
+rocksdb_readoptions_t *db_tune_get(void)
+{
+    rocksdb_readoptions_t *made = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_verify_checksums(made, 1);
+    return made;
+}
+
+rocksdb_readoptions_t *db_tune_walk(void)
+{
+    rocksdb_readoptions_t *made = db_tune_get();
+    /* A family with a prefix extractor would else show one prefix only. */
+    rocksdb_readoptions_set_total_order_seek(made, 1);
+    /* A walk over everything must not push out what requests use. */
+    rocksdb_readoptions_set_fill_cache(made, 0);
+    return made;
+}
+
+rocksdb_writeoptions_t *db_tune_write(void)
+{
+    rocksdb_writeoptions_t *made = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(made, 1);
     return made;
 }
