@@ -7,10 +7,10 @@
  * to disk; lets a peer hold a place without a deadline. Threads the loop's.
  *
  * Bounds: connections, connections per second, streams in flight (per connection and in all),
- * header bytes, body bytes (413, also on HTTP/2), time for a head, for a body and for an answer
- * (408 before, 503 `deadline` hook after), rapid resets (CVE-2023-44487), HTTP/1.1 heads with
- * conflicting framing (400). Answers made here by itself are problem bodies with the codes of the
- * callback table below.
+ * header bytes, body bytes (413, also on HTTP/2), time for a head and a body (then the connection
+ * ends), for an answer (503 `busy`), for taking it and for idling, rapid resets (CVE-2023-44487),
+ * HTTP/1.1 heads with conflicting framing (400).  Answers made here by itself are problem bodies,
+ * but for the 400 to bytes that are no HTTP at all.
  */
 #ifndef BASE_HTTP_H
 #define BASE_HTTP_H
@@ -117,8 +117,8 @@ struct http_answer {
 };
 void http_answer(struct http_call *call, const struct http_answer *answer);
 
-/* Cuts the connection without an answer; on HTTP/1.1 `bytes` (of size 0: none) go out before, as they
- * are.  For test gateways, which must be able to be as bad as gateways are. */
+/* Cuts the connection without an answer; on HTTP/1.1 `bytes` (of size 0: none) go out before, as
+ * they are.  For test gateways, which must be able to be as bad as gateways are. */
 void http_abort(struct http_call *call, const void *bytes, size_t size);
 
 /* Answers with an RFC 9457 problem body: {"type","title","status","code",["field"],["detail"],

@@ -5,8 +5,10 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/encode.h"
@@ -327,5 +329,28 @@ Test(http, names_the_address_that_it_cannot_have)
     cr_assert_eq(http_server_listen(other, &taken, error, sizeof error).why, WHY_BAD_INPUT);
     cr_assert(holds(error, "localhost is not an IP address"), "%s", error);
     http_server_free(&other);
+    loop_free(&loop);
+}
+
+Test(http, takes_descriptor_2_away_from_libh2o_when_told)
+{
+    struct http_server *quiet = NULL;
+    struct loop *loop = NULL;
+    cr_assert(!failed(loop_new(&loop)));
+    const struct http_server_options options = {
+        .loop = loop,
+        .limits = http_limits_default(),
+        .on_call = (http_call_fn)abort,
+        .component = "quiet",
+        .silence_stderr = true,
+    };
+    int kept = dup(STDERR_FILENO);
+    cr_assert(!failed(http_server_new(&options, &quiet)));
+    char path[64] = "";
+    cr_assert(readlink("/proc/self/fd/2", path, sizeof path - 1) > 0);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    cr_assert_str_eq(path, "/dev/null");
+    http_server_free(&quiet);
     loop_free(&loop);
 }

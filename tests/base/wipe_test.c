@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <h2o.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,69 @@ Test(wipe, leaves_no_body_and_no_answer_behind, .disabled = OFF)
     check_clean("/echo", true, 0);
     check_clean("/later", false, 0);
     check_clean("/later", true, 0);
+}
+
+/* The bytes of a request with the mark in its body, and the beginning of what comes next, so that
+ * the input buffer which holds both stays. */
+static size_t unfinished_request(bool http2, uint8_t *out)
+{
+    uint8_t mark[MARK_BYTES];
+    for (unsigned i = 0; i < MARK_BYTES; i++)
+        mark[i] = masked[i] ^ MASK;
+    if (http2) {
+        size_t size = frame_add_request(out, frame_preface(out), 1, "/echo", true);
+        size = frame_add(out, size, 0, 0, 1, mark, sizeof mark);
+        size = frame_add(out, size, 0, 1, 1, mark, sizeof mark);
+        return frame_add(out, size, 6, 0, 0, "12345678", 8) - 5;
+    }
+    int head = snprintf((char *)out, 128,
+                        "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: %u\r\n\r\n", MARK_BYTES);
+    memcpy(out + head, mark, sizeof mark);
+    memcpy(out + (size_t)head + sizeof mark, "GET /ec", 7);
+    return (size_t)head + sizeof mark + 7;
+}
+
+/* Sends that, waits for the answer, says so through `fd` and keeps the connection. */
+static void keep_connection(bool http2, int fd)
+{
+    uint8_t bytes[1024];
+    char got[1024];
+    bool closed = false;
+    struct wire wire;
+    size_t size = unfinished_request(http2, bytes);
+    bool good = wire_open(&wire, &server, &(struct wire_options){.alpn = http2 ? "h2" : NULL}) &&
+                wire_send(&wire, bytes, size);
+    size = wire_receive(&wire, got, sizeof got, 500, &closed);
+    for (size_t i = 0; i + MARK_BYTES <= size; i++)
+        if (is_mark(got + i) && good && !closed && write(fd, "!", 1) == 1)
+            pause();
+    _exit(1);
+}
+
+static void check_clean_while_connected(bool http2)
+{
+    int ends[2];
+    char said = 0;
+    cr_assert_eq(pipe(ends), 0);
+    pid_t child = fork();
+    cr_assert(child >= 0);
+    if (child == 0)
+        keep_connection(http2, ends[1]);
+    close(ends[1]);
+    cr_assert_eq(read(ends[0], &said, 1), 1, "the client was answered");
+    cr_expect_eq(echo_connections(&server), 1);
+    cr_expect_eq(marks_in_memory(), 0, "over HTTP/%d", http2 ? 2 : 1);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(ends[0]);
+    while (echo_connections(&server) > 0)
+        continue;
+}
+
+Test(wipe, leaves_no_body_in_the_input_of_a_connection_that_stays, .disabled = OFF)
+{
+    check_clean_while_connected(false);
+    check_clean_while_connected(true);
 }
 
 Test(wipe, leaves_no_body_of_a_client_that_vanished, .disabled = OFF)
