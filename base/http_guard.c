@@ -182,23 +182,16 @@ static unsigned once_bit(const h2o_iovec_t *name)
 {
     static const char *const once[] = {
         "authorization",
+        "cardkeep-dry-run",
+        "cardkeep-on-behalf-of",
+        "cardkeep-purpose",
         "content-encoding",
         "content-type",
+        "expect",
         "host",
-        "if-match",
         "idempotency-key",
         "request-id",
         "traceparent",
-        "expect",
-        "cardkeep-on-behalf-of",
-        "cardkeep-purpose",
-        "cardkeep-dry-run",
-        "content-md5",
-        "stripe-account",
-        "stripe-version",
-        "origin",
-        "date",
-        "access-control-request-method",
     };
     for (unsigned i = 0; i < sizeof once / sizeof once[0]; i++)
         if (name->len == strlen(once[i]) && memcmp(name->base, once[i], name->len) == 0)
