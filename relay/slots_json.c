@@ -142,7 +142,7 @@ static STATUS value_judge(struct slots_search *search, const struct json *json, 
     if (node->type == JSON_STRING) {
         char *out = (char *)buffer_extend(&text, (size_t)node->size + 1);
         TRY(buffer_status(&text));
-        if (failed(json_string(json, at, out, (size_t)node->size + 1, &value.text_size)))
+        if (failed(json_read_text(json, at, out, (size_t)node->size + 1, &value.text_size)))
             return slots_refuse(search, PROBLEM_INVALID_EXPRESSION, declared->place,
                                 strlen(declared->place));
         value.text = out;
