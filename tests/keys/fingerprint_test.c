@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keys/fingerprint.h"
+
+#include <string.h>
+
+#include "tests/keys/shelf.h"
+
+static const char visa[] = "4242424242424242"; /* Published test numbers. */
+static const char other[] = "4111111111111111";
+
+static struct keyring *ring;
+
+static void open_ring(void)
+{
+    ring = shelf_ring();
+}
+
+static void close_ring(void)
+{
+    keyring_free(&ring);
+}
+
+TestSuite(fingerprint, .init = open_ring, .fini = close_ring);
+
+static enum why make(const char *tenant, const char *digits, uint8_t out[32])
+{
+    struct secret *pan = NULL;
+
+    cr_assert(!failed(secret_new_key(strlen(digits), &pan)));
+    memcpy(secret_bytes(pan), digits, strlen(digits));
+    enum why why = fingerprint_make(ring, tenant, pan, SHELF_NOW_MS, out).why;
+    secret_free(&pan);
+    return why;
+}
+
+static void index_make(const char *label, const char *text, uint8_t out[32])
+{
+    cr_assert(!failed(fingerprint_index(ring, label, text, strlen(text), SHELF_NOW_MS, out)));
+}
+
+Test(fingerprint, is_the_same_for_the_same_card_and_tenant_alone)
+{
+    uint8_t first[32];
+    uint8_t again[32];
+
+    cr_assert_eq(make("shop", visa, first), WHY_NONE);
+    cr_assert_eq(make("shop", visa, again), WHY_NONE);
+    cr_expect_arr_eq(first, again, 32);
+    cr_assert_eq(make("shop", other, again), WHY_NONE);
+    cr_expect_arr_neq(first, again, 32);
+    cr_assert_eq(make("shop2", visa, again), WHY_NONE);
+    cr_expect_arr_neq(first, again, 32);
+}
+
+Test(fingerprint, is_the_same_after_a_restart)
+{
+    static struct shelf shelf;
+    uint8_t first[32];
+    uint8_t again[32];
+
+    cr_assert_eq(make("shop", visa, first), WHY_NONE);
+    cr_assert_eq(shelf_store(&shelf, ring), 3, "its key waits to be stored");
+    keyring_free(&ring);
+    ring = shelf_restart(&shelf, SHELF_NOW_MS + 1000);
+    cr_assert_eq(make("shop", visa, again), WHY_NONE);
+    cr_assert_arr_eq(first, again, 32);
+}
+
+Test(fingerprint, is_that_of_the_whole_number)
+{
+    uint8_t whole[32];
+    uint8_t changed[32];
+    char digits[sizeof visa];
+
+    cr_assert_eq(make("shop", visa, whole), WHY_NONE);
+    for (unsigned i = 0; i < sizeof visa - 1; i++) {
+        memcpy(digits, visa, sizeof visa);
+        digits[i] = digits[i] == '9' ? '0' : (char)(digits[i] + 1);
+        cr_assert_eq(make("shop", digits, changed), WHY_NONE);
+        cr_expect_arr_neq(whole, changed, 32, "digit %u", i);
+    }
+}
+
+Test(fingerprint, is_not_made_of_a_part_of_a_number)
+{
+    uint8_t out[32];
+
+    cr_expect_eq(make("shop", "4242", out), WHY_BAD_INPUT);
+    cr_expect_eq(make("shop", "42424242424", out), WHY_BAD_INPUT);
+    cr_expect_eq(make("shop", "42424242424242424242", out), WHY_BAD_INPUT);
+}
+
+Test(fingerprint, has_keys_of_its_own)
+{
+    struct key_info info;
+    uint8_t out[32];
+
+    cr_assert_eq(make("shop", visa, out), WHY_NONE);
+    index_make("token", "text", out);
+    for (unsigned i = 0; keyring_info_at(ring, i, &info); i++)
+        cr_expect(info.purpose == KEY_PURPOSE_FINGERPRINT || info.purpose == KEY_PURPOSE_INDEX);
+}
+
+Test(fingerprint, of_the_index_differs_by_label_and_by_where_the_label_ends)
+{
+    uint8_t a[32];
+    uint8_t b[32];
+
+    index_make("token", "text", a);
+    index_make("token", "text", b);
+    cr_expect_arr_eq(a, b, 32);
+    index_make("row", "text", b);
+    cr_expect_arr_neq(a, b, 32);
+    index_make("toke", "ntext", b);
+    cr_expect_arr_neq(a, b, 32);
+    index_make("token", "", b);
+    cr_expect_arr_neq(a, b, 32);
+}
+
+Test(fingerprint, differs_by_environment)
+{
+    uint8_t here[32];
+    uint8_t there[32];
+
+    index_make("token", "text", here);
+    keyring_free(&ring);
+    ring = shelf_ring_of("live", 7);
+    cr_assert(!failed(keyring_loaded(ring, SHELF_NOW_MS)));
+    index_make("token", "text", there);
+    cr_assert_arr_neq(here, there, 32);
+}
