@@ -7,7 +7,7 @@
 
 #include "base/own.h"
 
-#define SECOND_MS 1000
+#define SECOND_MS INT64_C(1000)
 #define HOUR_MS   (3600 * SECOND_MS)
 #define DAY_MS    (24 * HOUR_MS)
 

@@ -299,7 +299,8 @@ Test(scrub, finds_a_number_at_every_offset_and_against_every_edge)
     }
     expect_clean(pans[0], TOKEN);
     expect_clean("4242", "4242");
-    expect_clean("424242424242424", "424242424242424");
+    cr_expect_arr_eq(clean_bytes(pans[0], 15), pans[0], 15, "a digit is missing");
+    cr_expect_eq(hits, 0);
 }
 
 Test(scrub, puts_the_token_in_its_place_and_touches_nothing_else)
@@ -341,7 +342,8 @@ Test(scrub, leaves_base64_and_hex_that_still_decode)
         cr_assert(!failed(decode_base64(cleaned, strlen(cleaned), plain, sizeof plain, &size)));
         cr_assert_eq(size, skip + 16 + 5);
         cr_expect_arr_eq(plain, binary + 3 - skip, skip);
-        cr_expect_arr_eq(plain + skip, "000000000000000", 15);
+        for (unsigned i = 0; i < 15; i++)
+            cr_expect_eq(plain[skip + i], '0');
         cr_expect_arr_eq(plain + skip + 16, "\x04\x05\x06\x07\x08", 5);
     }
     expect_clean("34323432343234323432343234323432", "30303030303030303030303030303030");
