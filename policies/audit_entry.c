@@ -20,6 +20,7 @@ static void put_masked(struct json_writer *writer, const char *text, size_t size
 
     buffer_add(&copy, text, size);
     if (failed(buffer_status(&copy))) {
+        json_put_null(writer);
         writer->out->why = copy.why; /* Too long for any entry: the whole write fails. */
         return;
     }

@@ -221,7 +221,7 @@ static STATUS last_checkpoint_size(struct audit_log *log, uint64_t *out_size)
     TRY(db_iterator_status(rows));
     ENSURE(db_iterator_valid(rows), WHY_NOT_FOUND);
     const uint8_t *key = db_iterator_key(rows, &size);
-    ENSURE(size == FRONTIER_KEY_BYTES, WHY_FORGED);
+    ENSURE(size == FRONTIER_KEY_BYTES && key[SIZE_KEY_BYTES] == 'f', WHY_FORGED);
     *out_size = key_size(key);
     return STATUS_OK;
 }

@@ -199,14 +199,18 @@ static void walk_checkpoints(struct walk *walk, bool at_end)
         size_t value_bytes = 0;
         const uint8_t *key = db_iterator_key(walk->checkpoints, &key_bytes);
         const uint8_t *value = db_iterator_value(walk->checkpoints, &value_bytes);
-        if (key_bytes != SIZE_KEY_BYTES && key_bytes != FRONTIER_KEY_BYTES) {
-            trouble(verify, "a checkpoint row at or after entry %" PRIu64 " has no size", seen);
+        bool is_frontier = key_bytes == FRONTIER_KEY_BYTES && key[SIZE_KEY_BYTES] == 'f';
+        if (key_bytes != SIZE_KEY_BYTES && !is_frontier) {
+            trouble(verify,
+                    "a checkpoint row at or after entry %" PRIu64 " is neither note nor "
+                    "frontier",
+                    seen);
             return;
         }
         uint64_t size = row_size(key);
         if (size > seen && !at_end)
             return;
-        if (key_bytes == FRONTIER_KEY_BYTES) {
+        if (is_frontier) {
             if (!frontier_is(verify, value, value_bytes))
                 trouble(verify, "the frontier kept at entry %" PRIu64 " is not that of the entries",
                         size);
