@@ -55,6 +55,7 @@ struct lease_desk {
     struct pending_settlement *failed;      /* To be tried again at the next tick. */
     unsigned settlement_count;              /* In all three places. */
     struct ledger_settled *settled;         /* Being gathered; NULL while there is none. */
+    struct client_op *probe;                /* NULL: none is under way. */
     bool vault_is_well;
 };
 
@@ -94,11 +95,11 @@ static STATUS batch_new(struct lease_desk *desk, struct batch **out_batch)
     return STATUS_OK;
 }
 
-static STATUS batch_send(struct batch *batch, const char *path, client_done_fn done)
+static STATUS post(struct lease_desk *desk, const char *path, const void *body, size_t body_size,
+                   client_done_fn done, void *owner, struct client_op **out_op)
 {
     static const char *const headers[] = {"Content-Type", "application/json", "Accept",
                                           "application/json", NULL};
-    struct lease_desk *desk = batch->desk;
     const struct settings *settings = desk->settings;
     struct client_request request = {
         .method = "POST",
@@ -106,8 +107,8 @@ static STATUS batch_send(struct batch *batch, const char *path, client_done_fn d
         .port = settings->vault_port,
         .target = path,
         .headers = headers,
-        .body = batch->body.bytes,
-        .body_size = batch->body.size,
+        .body = body,
+        .body_size = body_size,
         .addresses = settings->vault_is_numeric ? settings->vault_host : NULL,
         .authorities = settings->vault_authorities,
         .certificate = settings->vault_certificate,
@@ -116,9 +117,15 @@ static STATUS batch_send(struct batch *batch, const char *path, client_done_fn d
         .total_ms = TOTAL_MS,
         .answer_bytes_max = ANSWER_BYTES_MAX,
     };
+    return client_start(desk->client, &request, done, owner, out_op);
+}
+
+static STATUS batch_send(struct batch *batch, const char *path, client_done_fn done)
+{
+    struct lease_desk *desk = batch->desk;
 
     TRY(buffer_status(&batch->body));
-    TRY(client_start(desk->client, &request, done, batch, &batch->op));
+    TRY(post(desk, path, batch->body.bytes, batch->body.size, done, batch, &batch->op));
     batch->link = &desk->batches;
     batch->next = desk->batches;
     if (batch->next != NULL)
@@ -418,8 +425,23 @@ STATUS lease_resume(struct lease_desk *desk)
     return ledger_rows_settlements(desk->ledger, on_kept, desk);
 }
 
+/* Any answer that is no server's trouble says that the vault is there again. */
+static void on_probe(void *owner, struct client_answer *answer)
+{
+    struct lease_desk *desk = owner;
+
+    desk->probe = NULL;
+    desk->vault_is_well = answer->result == CLIENT_ANSWERED && answer->status < 500;
+}
+
 void lease_tick(struct lease_desk *desk)
 {
+    static const char nothing[] = "{\"settlements\":[]}";
+
+    if (!desk->vault_is_well && desk->probe == NULL)
+        status_ignore(post(desk, CONTRACT_PATH_SETTLEMENTS, nothing, strlen(nothing), on_probe,
+                           desk, &desk->probe),
+                      "the next tick tries again");
     while (desk->failed != NULL) {
         struct pending_settlement *settlement = desk->failed;
         desk->failed = settlement->next;

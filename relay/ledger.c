@@ -126,7 +126,7 @@ static void on_done(struct work *work)
 
 STATUS ledger_submit(struct ledger *ledger, struct ledger_op *op)
 {
-    assert(ledger->pool != NULL);
+    ENSURE(ledger->pool != NULL, WHY_BUSY); /* It was stopped. */
     assert(op->apply != NULL && op->done != NULL);
     op->work = (struct work){.done = on_done};
     op->status = STATUS_OK;
@@ -185,11 +185,17 @@ STATUS ledger_start(struct ledger *ledger, struct loop *loop, unsigned queue_max
     return work_pool_new(&options, &ledger->pool);
 }
 
+void ledger_stop(struct ledger *ledger)
+{
+    if (ledger != NULL)
+        work_pool_free(&ledger->pool);
+}
+
 void ledger_close(struct ledger **ledger)
 {
     if (*ledger == NULL)
         return;
-    work_pool_free(&(*ledger)->pool);
+    ledger_stop(*ledger);
     db_batch_free(&(*ledger)->batch);
     audit_log_free(&(*ledger)->log);
     db_close(&(*ledger)->db);

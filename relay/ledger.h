@@ -60,7 +60,9 @@ STATUS ledger_open(const char *path, const char *origin, struct ledger **out_led
                    size_t error_size);
 /* Starts the writer thread; ledger_submit() works from then on. */
 STATUS ledger_start(struct ledger *ledger, struct loop *loop, unsigned queue_max);
-/* Ends when every accepted operation came home.  Call it while the loop can still run. */
+/* Ends the writer thread when every accepted operation came home.  Accepts NULL. */
+void ledger_stop(struct ledger *ledger);
+/* ledger_stop(), and the store is closed. */
 void ledger_close(struct ledger **ledger);
 
 /* Takes the op until its `done`.  WHY_BUSY when the queue is full: it stays the caller's. */

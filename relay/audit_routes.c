@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/audit_routes.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/own.h"
+#include "relay/accept.h"
+#include "relay/problem.h"
+
+#define BODY_BYTES_MAX  (8u << 20)
+#define BODY_BYTES_FULL (2u << 20) /* No further entry is added beyond this. */
+#define TEXT_MAX        128u
+#define NUMBER_DIGITS   18u
+#define SIZE_KEY_BYTES  8u
+
+enum audit_route { AUDIT_CHECKPOINT, AUDIT_ENTRIES };
+
+/* One call under way. */
+struct audit_call {
+    struct ledger_op op;    /* First, so that an op pointer is this. */
+    struct http_call *call; /* NULL once the caller is gone. */
+    enum audit_route route;
+    enum problem_code code; /* PROBLEM_NONE: may read. */
+    const struct policy_principal *principal;
+    const struct policy *policy;
+    struct policy_decision decision;
+    uint64_t start;
+    unsigned limit;
+    char origin[TEXT_MAX];
+    char request_id[TEXT_MAX];
+    struct buffer body;
+};
+
+static_assert(offsetof(struct audit_call, op) == 0, "an op pointer is an audit_call");
+
+static void on_gone(void *owner)
+{
+    ((struct audit_call *)owner)->call = NULL;
+}
+
+static void audit_call_free(struct audit_call **audit)
+{
+    if (*audit == NULL)
+        return;
+    buffer_free(&(*audit)->body);
+    free(*audit);
+    *audit = NULL;
+}
+
+static STATUS parse_number(const char *text, size_t size, uint64_t *out)
+{
+    uint64_t value = 0;
+
+    ENSURE(size > 0 && size <= NUMBER_DIGITS, WHY_BAD_INPUT);
+    for (size_t i = 0; i < size; i++) {
+        ENSURE(text[i] >= '0' && text[i] <= '9', WHY_BAD_INPUT);
+        value = 10 * value + (uint64_t)(text[i] - '0');
+    }
+    *out = value;
+    return STATUS_OK;
+}
+
+STATUS audit_routes_query(const char *query, uint64_t *out_start, unsigned *out_limit)
+{
+    uint64_t values[2] = {0, CONTRACT_AUDIT_ENTRIES_MAX};
+    static const char *const names[] = {"start=", "limit="};
+    bool seen[2] = {false, false};
+
+    while (*query != '\0') {
+        size_t size = strcspn(query, "&");
+        unsigned which = strncmp(query, names[0], strlen(names[0])) == 0 ? 0 : 1;
+        size_t prefix = strlen(names[which]);
+        ENSURE(strncmp(query, names[which], prefix) == 0 && !seen[which], WHY_BAD_INPUT);
+        TRY(parse_number(query + prefix, size - prefix, &values[which]));
+        seen[which] = true;
+        query += size;
+        if (*query == '&')
+            ENSURE(*++query != '\0', WHY_BAD_INPUT);
+    }
+    ENSURE(values[1] >= 1 && values[1] <= CONTRACT_AUDIT_ENTRIES_MAX, WHY_BAD_INPUT);
+    *out_start = values[0];
+    *out_limit = (unsigned)values[1];
+    return STATUS_OK;
+}
+
+static STATUS put_checkpoints(struct ledger *ledger, uint64_t start, uint64_t end,
+                              struct json_writer *writer)
+{
+    OWNED(db_iterator_free) struct db_iterator *at = NULL;
+    uint8_t from[SIZE_KEY_BYTES];
+
+    for (unsigned i = 0; i < SIZE_KEY_BYTES; i++)
+        from[i] = (uint8_t)((start + 1) >> (56 - 8 * i));
+    json_key(writer, "checkpoints");
+    json_begin_array(writer);
+    TRY(db_iterate(ledger_db(ledger), LEDGER_AUDIT_CHECKPOINTS, from, sizeof from, &at));
+    for (; db_iterator_valid(at); db_iterator_next(at)) {
+        size_t key_size = 0;
+        size_t size = 0;
+        const uint8_t *key = db_iterator_key(at, &key_size);
+        struct cursor cursor = cursor_over(key, key_size);
+        if (cursor_u64(&cursor) > end)
+            break;
+        if (key_size != SIZE_KEY_BYTES)
+            continue; /* The frontier beside a note. */
+        const uint8_t *note = db_iterator_value(at, &size);
+        json_put_bytes(writer, note, size);
+    }
+    json_end_array(writer);
+    return db_iterator_status(at);
+}
+
+static STATUS put_entries(struct audit_call *audit, struct ledger *ledger)
+{
+    struct buffer entry OWNED(buffer_free) = BUFFER(AUDIT_ENTRY_BYTES_MAX);
+    struct json_writer writer = json_writer_over(&audit->body);
+    uint64_t size = audit_log_size(ledger_log(ledger));
+    uint64_t at = audit->start;
+
+    json_begin_object(&writer);
+    json_put_member_int(&writer, "size", (int64_t)size);
+    json_put_member_int(&writer, "start", (int64_t)audit->start);
+    json_key(&writer, "entries");
+    json_begin_array(&writer);
+    for (; at < size && at - audit->start < audit->limit; at++) {
+        if (audit->body.size > BODY_BYTES_FULL)
+            break;
+        TRY(audit_log_entry(ledger_log(ledger), at, &entry));
+        json_put_bytes(&writer, entry.bytes, entry.size);
+        buffer_clear(&entry);
+    }
+    json_end_array(&writer);
+    TRY(put_checkpoints(ledger, audit->start, at, &writer));
+    json_end_object(&writer);
+    return buffer_status(&audit->body);
+}
+
+static STATUS record(struct audit_call *audit, struct ledger *ledger, struct db_batch *batch)
+{
+    static const char *const objects[] = {
+        [AUDIT_CHECKPOINT] = "checkpoint", [AUDIT_ENTRIES] = "entries"};
+    bool good = audit->code == PROBLEM_NONE;
+    bool denied = audit->code == PROBLEM_DENIED;
+    struct audit_entry entry = {
+        .actor = audit->principal != NULL ? audit->principal->name : "-",
+        .origin = audit->origin,
+        .event = good ? "audit.read" : (denied ? "policy.deny" : "auth.fail"),
+        .outcome = good ? "ok" : problem_name(audit->code),
+        .object = objects[audit->route],
+        .bundle = policy_bundle(audit->policy),
+        .rule = audit->decision.rule[0] != '\0' ? audit->decision.rule : NULL,
+        .decision = good ? "allow" : (denied ? "deny" : NULL),
+        .request_id = audit->request_id,
+    };
+    return ledger_audit(ledger, batch, &entry);
+}
+
+/* Writer thread: the log's size and its entries are of one moment there. */
+static STATUS audit_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch)
+{
+    struct audit_call *audit = (struct audit_call *)op;
+
+    if (audit->code != PROBLEM_NONE)
+        return record(audit, ledger, batch);
+    if (audit->route == AUDIT_CHECKPOINT)
+        return audit_log_last_checkpoint(ledger_log(ledger), &audit->body);
+    TRY(put_entries(audit, ledger));
+    return record(audit, ledger, batch);
+}
+
+static void answer_code(struct http_call *call, enum problem_code code,
+                        const struct policy_decision *decision)
+{
+    struct http_problem problem = problem_of(code);
+
+    if (code == PROBLEM_DENIED && decision != NULL && decision->rule[0] != '\0')
+        problem.rule = decision->rule;
+    http_answer_problem(call, &problem, NULL);
+}
+
+static void audit_done(struct ledger_op *op)
+{
+    OWNED(audit_call_free) struct audit_call *audit = (struct audit_call *)op;
+    struct http_call *call = MOVE(audit->call);
+
+    if (call == NULL)
+        return;
+    if (op->status.why == WHY_NOT_FOUND)
+        answer_code(call, PROBLEM_NOT_FOUND, NULL);
+    else if (failed(op->status))
+        answer_code(call, PROBLEM_AUDIT_UNAVAILABLE, NULL);
+    else if (audit->code != PROBLEM_NONE)
+        answer_code(call, audit->code, &audit->decision);
+    else
+        http_answer(call, &(struct http_answer){
+                              .status = 200,
+                              .content_type = audit->route == AUDIT_CHECKPOINT
+                                                  ? "text/plain; charset=utf-8"
+                                                  : "application/json",
+                              .body = audit->body.bytes,
+                              .body_size = audit->body.size,
+                          });
+}
+
+static void judge(struct relay *relay, struct audit_call *audit)
+{
+    struct policy_question question = {
+        .action = POLICY_AUDIT_READ, .principal = audit->principal, .tenant = ""};
+
+    audit->policy = relay->policy;
+    if (audit->principal == NULL) {
+        audit->code = PROBLEM_UNKNOWN_PRINCIPAL;
+        return;
+    }
+    audit->decision = policy_decide(relay->policy, &question);
+    if (!audit->decision.allowed)
+        audit->code = PROBLEM_DENIED;
+}
+
+static STATUS start(struct relay *relay, struct http_call *call, enum audit_route route)
+{
+    OWNED(audit_call_free) struct audit_call *audit = calloc(1, sizeof *audit);
+    ENSURE(audit != NULL, WHY_NO_MEMORY);
+
+    audit->call = call;
+    audit->route = route;
+    audit->body = BUFFER(BODY_BYTES_MAX);
+    audit->principal = accept_principal(relay, call);
+    snprintf(audit->origin, sizeof audit->origin, "%s", http_peer_address(call));
+    snprintf(audit->request_id, sizeof audit->request_id, "%s", http_request_id(call));
+    if (route == AUDIT_ENTRIES)
+        TRY(audit_routes_query(http_query(call), &audit->start, &audit->limit));
+    judge(relay, audit);
+    audit->op.apply = audit_apply;
+    audit->op.done = audit_done;
+    TRY(ledger_submit(relay->ledger, &audit->op));
+    http_defer(call, audit, on_gone);
+    audit = NULL; /* audit_done() frees it. */
+    return STATUS_OK;
+}
+
+bool audit_routes_call(struct relay *relay, struct http_call *call)
+{
+    const char *path = http_path(call);
+    bool checkpoint = strcmp(path, CONTRACT_PATH_AUDIT_CHECKPOINT) == 0;
+
+    if (!checkpoint && strcmp(path, CONTRACT_PATH_AUDIT_ENTRIES) != 0)
+        return false;
+    if (strcmp(http_method(call), "GET") != 0) {
+        answer_code(call, PROBLEM_METHOD_NOT_ALLOWED, NULL);
+        return true;
+    }
+    struct status status = start(relay, call, checkpoint ? AUDIT_CHECKPOINT : AUDIT_ENTRIES);
+    if (status.why == WHY_BAD_INPUT)
+        answer_code(call, PROBLEM_INVALID_FIELD, NULL);
+    else if (failed(status))
+        answer_code(call, PROBLEM_BUSY, NULL);
+    return true;
+}

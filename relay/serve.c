@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/serve.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/own.h"
+#include "base/sandbox.h"
+#include "base/secret.h"
+#include "base/supervise.h"
+#include "relay/accept.h"
+#include "relay/audit_routes.h"
+#include "relay/health.h"
+#include "relay/sign.h"
+
+#define SECRET_SLOTS            4096u
+#define LOCK_BYTES              (SECRET_SLOTS * (SECRET_BYTES_MAX + 64u) + (64u << 10))
+#define GATEWAY_CONNECTIONS_MAX 256u
+#define TICK_MS                 1000
+#define STOP_PATIENCE_MS        30000
+#define ANSWER_SPARE_MS         30000 /* Beyond a gateway's own deadline: lease, ledger. */
+#define ERROR_MAX               768u
+#define EXIT_AGAIN              1
+
+/* The process: the relay and what only this file needs. */
+struct serve {
+    struct relay relay;
+    const struct settings *settings;
+    struct policy *policy;
+    struct http_server *metrics_server;
+    struct tls_server *tls;
+    struct loop_watch *signal_watch;
+    struct loop_watch *control_watch;
+    struct loop_timer *timer;
+    int signal_fd;
+    int control_fd;
+    bool stopping;
+    int servers_open;
+    unsigned turns_left; /* Ticks that a stop still waits for submissions under way. */
+    struct ledger_entry note;
+    char error[ERROR_MAX];
+};
+
+static void on_api_call(void *owner, struct http_call *call)
+{
+    struct serve *serve = owner;
+    const struct settings_destination *bound = http_tag(call);
+
+    if (bound == NULL && audit_routes_call(&serve->relay, call))
+        return;
+    accept_call(&serve->relay, call, bound);
+}
+
+static void on_metrics_call(void *owner, struct http_call *call)
+{
+    struct serve *serve = owner;
+
+    health_call(&serve->relay, call);
+}
+
+/* --- Leaving --- */
+
+static void on_last_entry(struct ledger_op *op)
+{
+    struct serve *serve = (struct serve *)((char *)op - offsetof(struct serve, note.op));
+
+    loop_stop(serve->relay.loop);
+}
+
+/* The log's start and end are entries, so that a gap shows. */
+static struct audit_entry life_entry(const struct serve *serve, const char *event)
+{
+    return (struct audit_entry){.actor = "relay",
+                                .origin = "relay",
+                                .event = event,
+                                .outcome = "ok",
+                                .bundle = policy_bundle(serve->policy)};
+}
+
+static void leave_if_done(struct serve *serve)
+{
+    if (!serve->stopping || serve->servers_open > 0 || serve->note.op.done != NULL)
+        return;
+    if (serve->relay.submission_count > 0 && serve->turns_left > 0)
+        return; /* They are brought to their outcome first. */
+    serve->note.entry = life_entry(serve, "audit.stop");
+    serve->note.op.apply = ledger_rows_entry_apply;
+    serve->note.op.done = on_last_entry;
+    if (failed(ledger_submit(serve->relay.ledger, &serve->note.op)))
+        serve->note.op.done = NULL; /* The next tick tries again. */
+}
+
+static void on_server_stopped(void *owner)
+{
+    struct serve *serve = owner;
+
+    serve->servers_open--;
+    leave_if_done(serve);
+}
+
+static void stop(struct serve *serve)
+{
+    if (serve->stopping)
+        return;
+    serve->stopping = true;
+    serve->turns_left = STOP_PATIENCE_MS / TICK_MS;
+    log_event(LOG_INFO, "stopping", NULL);
+    http_server_stop(serve->relay.server, STOP_PATIENCE_MS, on_server_stopped, serve);
+    if (serve->metrics_server != NULL)
+        http_server_stop(serve->metrics_server, 0, on_server_stopped, serve);
+}
+
+static void on_signal(void *owner)
+{
+    struct serve *serve = owner;
+    struct signalfd_siginfo info;
+
+    if (read(serve->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        stop(serve);
+}
+
+static void on_control(void *owner)
+{
+    struct serve *serve = owner;
+    unsigned index = 0;
+    int fd = -1;
+
+    if (failed(supervise_receive(serve->control_fd, &index, &fd))) {
+        loop_watch_free(&serve->control_watch); /* The supervisor is gone: so are we. */
+        stop(serve);
+        return;
+    }
+    sign_attach(serve->relay.sign, fd);
+}
+
+static void on_tick(void *owner)
+{
+    struct serve *serve = owner;
+
+    serve->timer = NULL;
+    struct status status = loop_timer(serve->relay.loop, TICK_MS, on_tick, serve, &serve->timer);
+    assert(!failed(status)); /* The slot of the timer that just fired is free. */
+    lease_tick(serve->relay.desk);
+    sign_tick(serve->relay.sign);
+    log_flush();
+    if (serve->stopping && serve->turns_left > 0)
+        serve->turns_left--;
+    leave_if_done(serve);
+}
+
+/* --- Coming up --- */
+
+static STATUS watch_signals(struct serve *serve)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    ENSURE(sigprocmask(SIG_BLOCK, &set, NULL) == 0, WHY_IO);
+    serve->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    ENSURE(serve->signal_fd >= 0, WHY_IO);
+    return STATUS_OK;
+}
+
+static STATUS confine(struct serve *serve)
+{
+    struct sandbox_report report = {0};
+
+    snprintf(serve->error, sizeof serve->error, "memory cannot be locked; raise LimitMEMLOCK");
+    TRY(sandbox_enter(LOCK_BYTES, NULL, serve->settings->production, &report));
+    TRY(secret_pool_open(SECRET_SLOTS));
+    if (report.missing[0] != '\0')
+        log_event(LOG_WARN, "guards_missing", "missing", report.missing, NULL);
+    snprintf(serve->error, sizeof serve->error, "signals cannot be watched");
+    return watch_signals(serve);
+}
+
+/* Policy, store, signer: all that decides whether this process may start at all. */
+static STATUS open_state(struct serve *serve)
+{
+    const struct settings *settings = serve->settings;
+    struct relay *relay = &serve->relay;
+    unsigned index = 0;
+    int fd = -1;
+
+    TRY(policy_load(settings->policies, &serve->policy, serve->error, sizeof serve->error));
+    relay->policy = serve->policy;
+    TRY(ledger_open(settings->data, settings->signer_origin, &relay->ledger, serve->error,
+                    sizeof serve->error));
+    snprintf(serve->error, sizeof serve->error, "the signer's socket did not come");
+    TRY(supervise_receive(serve->control_fd, &index, &fd));
+    TRY(sign_open(relay->loop, relay->ledger, fd, &relay->sign, serve->error, sizeof serve->error));
+    struct ledger_entry start = {.op.apply = ledger_rows_entry_apply,
+                                 .entry = life_entry(serve, "audit.start")};
+    ledger_run(relay->ledger, &start.op);
+    snprintf(serve->error, sizeof serve->error, "the store takes no writes");
+    TRY(start.op.status);
+    return ledger_start(relay->ledger, relay->loop, 8 * settings->in_flight_max + 1024);
+}
+
+static STATUS open_parts(struct serve *serve)
+{
+    const struct settings *settings = serve->settings;
+    struct relay *relay = &serve->relay;
+    unsigned connections = settings->in_flight_max < GATEWAY_CONNECTIONS_MAX
+                               ? settings->in_flight_max
+                               : GATEWAY_CONNECTIONS_MAX;
+
+    snprintf(serve->error, sizeof serve->error, "memory ran out");
+    TRY(client_new(relay->loop, connections, &relay->gateways));
+    TRY(resolve_new(relay->loop, settings, &relay->resolver));
+    TRY(lease_desk_new(relay->loop, settings, relay->ledger, &relay->desk));
+    TRY(lease_resume(relay->desk));
+    return loop_timer(relay->loop, TICK_MS, on_tick, serve, &serve->timer);
+}
+
+static int64_t answer_ms(const struct settings *settings)
+{
+    int64_t longest_ms = 0;
+
+    for (unsigned i = 0; i < settings->destination_count; i++)
+        if (settings->destinations[i].profile.total_ms > longest_ms)
+            longest_ms = settings->destinations[i].profile.total_ms;
+    return longest_ms + ANSWER_SPARE_MS;
+}
+
+static STATUS listen_one(struct serve *serve, struct http_server *server, const char *host,
+                         uint16_t port, void *tag)
+{
+    struct http_listen listen = {.address = host,
+                                 .port = port,
+                                 .tls = server == serve->relay.server ? serve->tls : NULL,
+                                 .tag = tag};
+    char text[80];
+
+    TRY(http_server_listen(server, &listen, serve->error, sizeof serve->error));
+    snprintf(text, sizeof text, "%s:%u", host, (unsigned)listen.bound_port);
+    log_event(LOG_INFO, "listening", "address", text, NULL);
+    return STATUS_OK;
+}
+
+static STATUS open_servers(struct serve *serve)
+{
+    const struct settings *settings = serve->settings;
+    struct http_limits limits = http_limits_default();
+    struct http_server_options options = {.loop = serve->relay.loop,
+                                          .on_call = on_api_call,
+                                          .owner = serve,
+                                          .component = "relay",
+                                          .silence_stderr = true};
+
+    limits.connections = settings->connections_max;
+    limits.in_flight = settings->in_flight_max;
+    limits.body_bytes = settings->body_bytes_max;
+    limits.answer_ms = answer_ms(settings);
+    options.limits = limits;
+    TRY(tls_server_new(settings->certificate, settings->key, settings->clients, &serve->tls,
+                       serve->error, sizeof serve->error));
+    TRY(http_server_new(&options, &serve->relay.server));
+    serve->servers_open++;
+    TRY(listen_one(serve, serve->relay.server, settings->api.host, settings->api.port, NULL));
+    for (unsigned i = 0; i < settings->destination_count; i++) {
+        struct settings_destination *to = &settings->destinations[i];
+        if (to->destination.listen_host[0] != '\0')
+            TRY(listen_one(serve, serve->relay.server, to->destination.listen_host,
+                           to->destination.listen_port, to));
+    }
+    if (settings->metrics.port == 0)
+        return STATUS_OK;
+    options.on_call = on_metrics_call;
+    options.limits = http_limits_default();
+    TRY(http_server_new(&options, &serve->metrics_server));
+    serve->servers_open++;
+    return listen_one(serve, serve->metrics_server, settings->metrics.host, settings->metrics.port,
+                      NULL);
+}
+
+static STATUS open_all(struct serve *serve)
+{
+    struct relay *relay = &serve->relay;
+
+    TRY(confine(serve));
+    health_register(&relay->metrics);
+    snprintf(serve->error, sizeof serve->error, "memory ran out");
+    TRY(client_global_open());
+    TRY(loop_new(&relay->loop));
+    TRY(open_state(serve));
+    TRY(open_parts(serve));
+    TRY(loop_watch(relay->loop, serve->signal_fd, on_signal, serve, &serve->signal_watch));
+    TRY(loop_watch(relay->loop, serve->control_fd, on_control, serve, &serve->control_watch));
+    return open_servers(serve);
+}
+
+/* The reverse of open_all(), from wherever it came to. */
+static void close_all(struct serve *serve)
+{
+    struct relay *relay = &serve->relay;
+
+    if (relay->loop == NULL)
+        return;
+    http_server_free(&relay->server);
+    http_server_free(&serve->metrics_server);
+    tls_server_free(&serve->tls);
+    loop_watch_free(&serve->signal_watch);
+    loop_watch_free(&serve->control_watch);
+    if (serve->timer != NULL)
+        loop_timer_cancel(&serve->timer);
+    ledger_stop(relay->ledger); /* What is out comes home while its owners are there. */
+    resolve_free(&relay->resolver);
+    lease_desk_free(&relay->desk);
+    client_free(&relay->gateways);
+    sign_close(&relay->sign);
+    ledger_close(&relay->ledger);
+    policy_free(&serve->policy);
+    if (relay->submission_count == 0) {
+        loop_free(&relay->loop);
+        secret_pool_close();
+    }
+    if (serve->signal_fd >= 0)
+        close(serve->signal_fd);
+}
+
+int serve_run(const struct settings *settings, int control_fd)
+{
+    struct serve *serve = calloc(1, sizeof *serve);
+
+    if (serve == NULL || failed(log_open("relay", settings->level, STDERR_FILENO)))
+        return EXIT_AGAIN;
+    serve->settings = settings;
+    serve->relay.settings = settings;
+    serve->relay.submission_max = 2 * settings->in_flight_max;
+    serve->signal_fd = -1;
+    serve->control_fd = control_fd;
+
+    struct status status = open_all(serve);
+    int code = 0;
+    if (failed(status)) {
+        log_failure(LOG_ERROR, "cannot_start", status, "reason", serve->error, NULL);
+        /* A store that is still held, or a signer that is slow, may be better in a moment. */
+        bool again = status.why == WHY_BUSY || status.why == WHY_TIMEOUT ||
+                     status.why == WHY_NOT_FOUND || status.why == WHY_NO_MEMORY;
+        code = again ? EXIT_AGAIN : SUPERVISE_EXIT_CONFIG;
+    } else {
+        log_event(LOG_INFO, "ready", NULL);
+        loop_run(serve->relay.loop);
+        log_event(LOG_INFO, "stopped", NULL);
+    }
+    close_all(serve);
+    log_flush();
+    free(serve);
+    return code;
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/sign.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/encode.h"
+#include "base/frames.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "policies/signer.h"
+
+#define WRITER_BYTES_MAX (1u << 20)
+#define LEAVES_MAX       4096u
+#define ERROR_MAX        512u
+
+enum sign_state {
+    SIGN_WAITS_FOR_HELLO,
+    SIGN_CHECKS, /* The ledger's writer compares. */
+    SIGN_RESTS,
+    SIGN_READS, /* The writer collects leaves. */
+    SIGN_WAITS_FOR_NOTE,
+    SIGN_STORES, /* The writer keeps the note. */
+    SIGN_BROKEN, /* No signer, or one that cannot be worked with. */
+};
+
+struct sign {
+    struct ledger_op op; /* First, so that an op pointer is this.  One at a time is out. */
+
+    /* Handed back and forth with the op. */
+    struct checkpoint last; /* What the signer signed last, by its own word. */
+    char error[ERROR_MAX];
+    uint64_t next_leaf;
+    uint64_t log_size;
+    uint64_t stored_size; /* Of the newest checkpoint in the store. */
+    struct buffer leaves;
+    struct buffer note;
+
+    /* The loop's alone. */
+    struct loop *loop;
+    struct ledger *ledger;
+    enum sign_state state;
+    bool op_is_out;
+    int next_fd; /* A new signer's, while the op is out; else -1. */
+    int fd;
+    struct loop_watch *watch;
+    struct frame_reader *reader;
+    struct frame_writer *writer;
+    struct note_key key;
+};
+
+static_assert(offsetof(struct sign, op) == 0, "sign_of() is a cast");
+
+static struct sign *sign_of(struct ledger_op *op)
+{
+    return (struct sign *)op;
+}
+
+static void handle_frames(struct sign *sign);
+
+static void detach(struct sign *sign)
+{
+    loop_watch_free(&sign->watch);
+    frame_reader_free(&sign->reader);
+    frame_writer_free(&sign->writer);
+    if (sign->fd >= 0)
+        close(sign->fd);
+    sign->fd = -1;
+    sign->state = SIGN_BROKEN;
+}
+
+static STATUS prepare(struct sign *sign, int fd)
+{
+    sign->fd = fd;
+    int flags = fcntl(fd, F_GETFL);
+    ENSURE(flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0, WHY_IO);
+    TRY(frame_reader_new(&sign->reader));
+    TRY(frame_writer_new(WRITER_BYTES_MAX, &sign->writer));
+    sign->state = SIGN_WAITS_FOR_HELLO;
+    return STATUS_OK;
+}
+
+static void on_writable(void *owner);
+
+static void flush(struct sign *sign)
+{
+    struct status status = frame_flush(sign->writer, sign->fd);
+
+    if (status.why == WHY_BUSY)
+        loop_watch_writable(sign->watch, on_writable);
+    else if (failed(status))
+        detach(sign); /* The supervisor brings another. */
+}
+
+static void on_writable(void *owner)
+{
+    struct sign *sign = owner;
+
+    if (sign->writer != NULL)
+        flush(sign);
+}
+
+/* --- Steps on the ledger's writer --- */
+
+static uint64_t stored_size(struct audit_log *log)
+{
+    struct buffer note OWNED(buffer_free) = BUFFER(NOTE_BYTES_MAX);
+    struct checkpoint checkpoint = {0};
+    const char *text = NULL;
+    size_t size = 0;
+
+    if (failed(audit_log_last_checkpoint(log, &note)) ||
+        failed(note_peek(note.bytes, note.size, &text, &size)) ||
+        failed(checkpoint_parse(text, size, &checkpoint)))
+        return 0;
+    return checkpoint.size;
+}
+
+static STATUS check_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch)
+{
+    struct sign *sign = sign_of(op);
+
+    (void)batch;
+    TRY(audit_log_check(ledger_log(ledger), &sign->last, sign->error, sizeof sign->error));
+    sign->next_leaf = sign->last.size;
+    sign->stored_size = stored_size(ledger_log(ledger));
+    return STATUS_OK;
+}
+
+static STATUS read_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch)
+{
+    struct sign *sign = sign_of(op);
+    struct audit_log *log = ledger_log(ledger);
+
+    (void)batch;
+    sign->log_size = audit_log_size(log);
+    ENSURE(sign->log_size >= sign->next_leaf, WHY_CONFLICT);
+    uint64_t count = sign->log_size - sign->next_leaf;
+    buffer_clear(&sign->leaves);
+    if (count == 0)
+        return STATUS_OK;
+    return audit_log_leaves(log, sign->next_leaf,
+                            (unsigned)(count < LEAVES_MAX ? count : LEAVES_MAX), &sign->leaves);
+}
+
+static STATUS store_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch)
+{
+    struct sign *sign = sign_of(op);
+
+    TRY(audit_log_put_checkpoint(ledger_log(ledger), batch, sign->note.bytes, sign->note.size));
+    sign->stored_size = sign->next_leaf;
+    return STATUS_OK;
+}
+
+/* --- Home on the loop --- */
+
+static void on_home(struct ledger_op *op);
+
+static void submit(struct sign *sign, enum sign_state state,
+                   STATUS (*apply)(struct ledger_op *, struct ledger *, struct db_batch *))
+{
+    assert(!sign->op_is_out);
+    sign->op.apply = apply;
+    sign->op.done = on_home;
+    if (failed(ledger_submit(sign->ledger, &sign->op)))
+        return; /* Full: the state stays, and the next tick tries again. */
+    sign->op_is_out = true;
+    sign->state = state;
+}
+
+static void send_leaves(struct sign *sign)
+{
+    if (sign->leaves.size > 0) {
+        struct buffer *body = frame_begin(sign->writer, SIGNER_LEAVES, 0);
+        buffer_add_u64(body, sign->next_leaf);
+        buffer_add(body, sign->leaves.bytes, sign->leaves.size);
+        if (failed(frame_end(sign->writer)))
+            return; /* Full: the next tick reads them again. */
+        sign->next_leaf += sign->leaves.size / MERKLE_HASH_BYTES;
+    }
+    if (sign->next_leaf < sign->log_size) {
+        submit(sign, SIGN_READS, read_apply);
+    } else if (sign->next_leaf > sign->stored_size) {
+        frame_begin(sign->writer, SIGNER_SIGN, 0);
+        if (!failed(frame_end(sign->writer)))
+            sign->state = SIGN_WAITS_FOR_NOTE;
+    }
+    flush(sign);
+}
+
+static void on_home(struct ledger_op *op)
+{
+    struct sign *sign = sign_of(op);
+    enum sign_state was = sign->state;
+
+    sign->op_is_out = false;
+    if (sign->next_fd >= 0) {
+        int fd = sign->next_fd;
+        sign->next_fd = -1;
+        sign_attach(sign, fd);
+        return;
+    }
+    if (was == SIGN_BROKEN)
+        return; /* The signer died meanwhile. */
+    if (failed(op->status)) {
+        log_failure(LOG_ERROR, "log_not_signed", op->status, "detail", sign->error, NULL);
+        if (was == SIGN_CHECKS || op->status.why == WHY_CONFLICT)
+            detach(sign);
+        else
+            sign->state = SIGN_RESTS;
+        return;
+    }
+    sign->state = SIGN_RESTS;
+    if (was == SIGN_READS)
+        send_leaves(sign);
+    else
+        handle_frames(sign);
+}
+
+static STATUS take_note(struct sign *sign, const struct frame *frame)
+{
+    const char *text = NULL;
+    size_t size = 0;
+
+    ENSURE(sign->state == SIGN_WAITS_FOR_NOTE, WHY_BAD_INPUT);
+    TRY(note_open(frame->body, frame->size, &sign->key, 1, &text, &size));
+    buffer_clear(&sign->note);
+    buffer_add(&sign->note, frame->body, frame->size);
+    TRY(buffer_status(&sign->note));
+    sign->state = SIGN_RESTS;
+    submit(sign, SIGN_STORES, store_apply);
+    return STATUS_OK;
+}
+
+static STATUS take_frame(struct sign *sign, const struct frame *frame)
+{
+    switch ((enum signer_frame)frame->type) {
+    case SIGNER_HELLO:
+        ENSURE(sign->state == SIGN_WAITS_FOR_HELLO, WHY_BAD_INPUT);
+        TRY(signer_hello_parse(frame, &sign->last, &sign->key));
+        submit(sign, SIGN_CHECKS, check_apply);
+        return STATUS_OK;
+    case SIGNER_CHECKPOINT:
+        return take_note(sign, frame);
+    case SIGNER_REFUSED:
+        return FAIL(WHY_CONFLICT);
+    case SIGNER_LEAVES:
+    case SIGNER_SIGN:
+    default:
+        return FAIL(WHY_BAD_INPUT);
+    }
+}
+
+/* One frame at a time: what the writer is busy with is finished first. */
+static void handle_frames(struct sign *sign)
+{
+    struct frame frame;
+
+    while (sign->reader != NULL && !sign->op_is_out) {
+        struct status status = frame_reader_next(sign->reader, &frame);
+        if (status.why == WHY_NOT_FOUND)
+            return;
+        if (!failed(status))
+            status = take_frame(sign, &frame);
+        if (failed(status)) {
+            log_failure(LOG_ERROR, "signer_not_understood", status, NULL);
+            detach(sign);
+        }
+    }
+}
+
+static void on_readable(void *owner)
+{
+    struct sign *sign = owner;
+
+    struct status status = frame_reader_fill(sign->reader, sign->fd);
+    if (failed(status) && status.why != WHY_BUSY && status.why != WHY_LIMIT) {
+        detach(sign);
+        return;
+    }
+    handle_frames(sign);
+}
+
+void sign_attach(struct sign *sign, int fd)
+{
+    if (sign->op_is_out) {
+        if (sign->next_fd >= 0)
+            close(sign->next_fd);
+        sign->next_fd = fd;
+        return;
+    }
+    detach(sign);
+    if (failed(prepare(sign, fd)) ||
+        failed(loop_watch(sign->loop, fd, on_readable, sign, &sign->watch)))
+        detach(sign);
+}
+
+/* Waits, at start only, until the signer has spoken. */
+static STATUS wait_for_hello(struct sign *sign)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + SIGN_HELLO_MS;
+    struct frame frame;
+
+    for (;;) {
+        struct status status = frame_reader_next(sign->reader, &frame);
+        if (!failed(status))
+            return signer_hello_parse(&frame, &sign->last, &sign->key);
+        ENSURE(status.why == WHY_NOT_FOUND, status.why);
+        int64_t left_ms = deadline_ms - clock_monotonic_ms();
+        struct pollfd waits = {.fd = sign->fd, .events = POLLIN};
+        ENSURE(left_ms > 0 && poll(&waits, 1, (int)left_ms) > 0, WHY_TIMEOUT);
+        status = frame_reader_fill(sign->reader, sign->fd);
+        if (failed(status) && status.why != WHY_BUSY)
+            return status;
+    }
+}
+
+STATUS sign_open(struct loop *loop, struct ledger *ledger, int fd, struct sign **out_sign,
+                 char *error, size_t error_size)
+{
+    OWNED(sign_close) struct sign *sign = calloc(1, sizeof *sign);
+    if (sign == NULL)
+        close(fd);
+    ENSURE(sign != NULL, WHY_NO_MEMORY);
+    sign->loop = loop;
+    sign->ledger = ledger;
+    sign->next_fd = -1;
+    sign->leaves = BUFFER(LEAVES_MAX * MERKLE_HASH_BYTES);
+    sign->note = BUFFER(NOTE_BYTES_MAX);
+    snprintf(error, error_size, "the signer did not start; its own log lines say why");
+    TRY(prepare(sign, fd));
+    TRY(wait_for_hello(sign));
+
+    sign->op.apply = check_apply;
+    ledger_run(ledger, &sign->op);
+    snprintf(error, error_size, "%s", sign->error);
+    if (failed(sign->op.status))
+        return sign->op.status;
+    sign->state = SIGN_RESTS;
+    TRY(loop_watch(loop, fd, on_readable, sign, &sign->watch));
+    *out_sign = MOVE(sign);
+    return STATUS_OK;
+}
+
+void sign_close(struct sign **sign)
+{
+    if (*sign == NULL)
+        return;
+    assert(!(*sign)->op_is_out);
+    detach(*sign);
+    if ((*sign)->next_fd >= 0)
+        close((*sign)->next_fd);
+    buffer_free(&(*sign)->leaves);
+    buffer_free(&(*sign)->note);
+    free(*sign);
+    *sign = NULL;
+}
+
+void sign_tick(struct sign *sign)
+{
+    if (sign->op_is_out)
+        return;
+    if (sign->state == SIGN_RESTS)
+        submit(sign, SIGN_READS, read_apply);
+}
+
+bool sign_is_well(const struct sign *sign)
+{
+    return sign->state != SIGN_BROKEN;
+}

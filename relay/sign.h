@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* relay/sign.h -- has the ledger's log signed: the relay's side of policies/signer.h.
+ *
+ * In      the signer's socket; the ledger's new leaves, about once a second.
+ * Out     signed checkpoints in the ledger.
+ * Never   goes on with a signer that remembers another log than the store holds (rollback).
+ * Threads the loop's; the log is read and written by the ledger's writer.
+ */
+#ifndef RELAY_SIGN_H
+#define RELAY_SIGN_H
+
+#include <stdbool.h>
+
+#include "base/loop.h"
+#include "base/status.h"
+#include "relay/ledger.h"
+
+#define SIGN_HELLO_MS 10000
+
+struct sign;
+
+/* Borrows loop and ledger, takes `fd`.  Waits for the signer's word and checks the store by it,
+ * before ledger_start().  `error` gets a sentence; WHY_CONFLICT: the store was rolled back. */
+STATUS sign_open(struct loop *loop, struct ledger *ledger, int fd, struct sign **out_sign,
+                 char *error, size_t error_size);
+void sign_close(struct sign **sign);
+
+/* Another signer process, in place of one that died.  Takes `fd`; its word is checked as it comes.
+ */
+void sign_attach(struct sign *sign, int fd);
+/* Once a second. */
+void sign_tick(struct sign *sign);
+
+/* False while no signer answers, or when one refused. */
+bool sign_is_well(const struct sign *sign);
+
+#endif
