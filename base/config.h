@@ -18,6 +18,8 @@
 
 #define CONFIG_BYTES_MAX (1u << 20)
 #define CONFIG_ERROR_MAX 512u
+/* As the fallback of a number: its absence is an error. */
+#define CONFIG_REQUIRED INT64_MIN
 
 struct config;
 struct config_node; /* A map, a list or a scalar; owned by its config. */
@@ -51,7 +53,9 @@ unsigned config_map_count(const struct config_node *map);
 const char *config_map_key(struct config *config, const struct config_node *map, unsigned index,
                            const struct config_node **out_value);
 
-/* Scalars of a map.  `fallback` NULL (or a missing required key) records an error. */
+/* Scalars of a map.  `fallback` NULL (or a missing required key) records an error.  Where one is
+ * recorded a text is NULL, a number its fallback (or `least`), a choice its fallback, a bool false.
+ */
 const char *config_text(struct config *config, const struct config_node *map, const char *key,
                         const char *fallback);
 /* As config_text, for a key that may be absent without a default: NULL then. */
