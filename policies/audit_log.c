@@ -2,66 +2,21 @@
 #include "policies/audit_log.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/own.h"
+#include "policies/audit_tree.h"
 
 /* Entries of one batch. */
 #define PENDING_MAX 65536u
 /* Leaf hashes kept in memory for the signer, so that no entry is read and hashed twice: 8 MiB. */
-#define RECENT_MAX (1u << 18)
-/* Leaf hashes read at a time when a part of the tree is computed again. */
-#define CHUNK_COUNT 4096u
-/* Frontiers remembered at sizes that the signer is about to sign. */
-#define MARK_COUNT         4u
-
+#define RECENT_MAX         (1u << 18)
 #define FRONTIER_BYTES_MAX (8u + MERKLE_LEVELS_MAX * MERKLE_HASH_BYTES)
-
-/* A checkpoint's two rows stand side by side: u64 size -> note, and u64 size | 'f' -> the frontier
- * at that size, from which a later start can go on without hashing what lies before. */
-#define SIZE_KEY_BYTES     8u
-#define FRONTIER_KEY_BYTES 9u
 
 static const char state_key[] = "frontier";
 #define STATE_KEY_BYTES (sizeof state_key - 1)
-
-struct audit_log {
-    struct db *db; /* Borrowed. */
-    struct audit_families families;
-    char origin[NOTE_NAME_BYTES_MAX];
-
-    struct merkle_frontier committed;
-    struct merkle_frontier sealed; /* With the pending leaves; what the next commit makes true. */
-    bool is_sealed;
-    struct buffer pending; /* Leaf hashes behind `committed`; the tree is computed at the seal. */
-    struct buffer entry;   /* Room for one entry, used again and again. */
-    struct buffer row;     /* Room for a frontier. */
-
-    struct merkle_frontier base; /* At the newest stored checkpoint. */
-    struct merkle_frontier base_next;
-    bool base_waits; /* base_next is in the batch. */
-
-    struct merkle_frontier marks[MARK_COUNT];
-    unsigned mark_next;
-    struct buffer recent; /* Leaf hashes of entries [recent_from, committed.size). */
-    uint64_t recent_from;
-};
-
-static void size_key(uint64_t size, uint8_t out[static SIZE_KEY_BYTES])
-{
-    uint64_t big = htobe64(size);
-    memcpy(out, &big, sizeof big);
-}
-
-static uint64_t key_size(const uint8_t *key)
-{
-    uint64_t big = 0;
-    memcpy(&big, key, sizeof big);
-    return be64toh(big);
-}
 
 static bool roots_equal(const struct merkle_frontier *frontier, const uint8_t *root)
 {
@@ -73,110 +28,6 @@ static bool roots_equal(const struct merkle_frontier *frontier, const uint8_t *r
 static unsigned pending_count(const struct audit_log *log)
 {
     return (unsigned)(log->pending.size / MERKLE_HASH_BYTES);
-}
-
-/* Leaf hashes of entries [from, to) out of the store, which must hold each of them. */
-static STATUS leaves_from_store(struct audit_log *log, uint64_t from, uint64_t to,
-                                struct buffer *out)
-{
-    uint8_t key[SIZE_KEY_BYTES];
-    OWNED(db_iterator_free) struct db_iterator *entries = NULL;
-
-    size_key(from, key);
-    TRY(db_iterate(log->db, log->families.entries, key, sizeof key, &entries));
-    for (uint64_t seq = from; seq < to; seq++) {
-        size_t size = 0;
-        TRY(db_iterator_status(entries));
-        ENSURE(db_iterator_valid(entries), WHY_FORGED);
-        const uint8_t *found = db_iterator_key(entries, &size);
-        ENSURE(size == SIZE_KEY_BYTES && key_size(found) == seq, WHY_FORGED);
-        const uint8_t *entry = db_iterator_value(entries, &size);
-        uint8_t leaf[MERKLE_HASH_BYTES];
-        merkle_leaf(entry, size, leaf);
-        buffer_add(out, leaf, sizeof leaf);
-        db_iterator_next(entries);
-    }
-    return buffer_status(out);
-}
-
-static STATUS leaves_get(struct audit_log *log, uint64_t from, unsigned count, struct buffer *out)
-{
-    ENSURE(from <= log->committed.size && count <= log->committed.size - from, WHY_NOT_FOUND);
-
-    uint64_t to = from + count;
-    if (from < log->recent_from) {
-        uint64_t stored_to = to < log->recent_from ? to : log->recent_from;
-        TRY(leaves_from_store(log, from, stored_to, out));
-        from = stored_to;
-    }
-    if (from < to)
-        buffer_add(out, log->recent.bytes + (from - log->recent_from) * MERKLE_HASH_BYTES,
-                   (to - from) * MERKLE_HASH_BYTES);
-    return buffer_status(out);
-}
-
-/* Grows `frontier` by the committed entries up to `size`. */
-static STATUS frontier_extend(struct audit_log *log, struct merkle_frontier *frontier,
-                              uint64_t size)
-{
-    OWNED(buffer_free) struct buffer leaves = BUFFER(CHUNK_COUNT * MERKLE_HASH_BYTES);
-
-    while (frontier->size < size) {
-        uint64_t left = size - frontier->size;
-        unsigned count = left < CHUNK_COUNT ? (unsigned)left : CHUNK_COUNT;
-        buffer_clear(&leaves);
-        TRY(leaves_get(log, frontier->size, count, &leaves));
-        for (unsigned i = 0; i < count; i++)
-            merkle_add(frontier, leaves.bytes + i * MERKLE_HASH_BYTES);
-    }
-    return STATUS_OK;
-}
-
-/* The frontier stored with the newest checkpoint of at most `size` entries; the empty one where
- * there is none. */
-static STATUS frontier_below(struct audit_log *log, uint64_t size, struct merkle_frontier *out)
-{
-    OWNED(db_iterator_free) struct db_iterator *rows = NULL;
-    struct merkle_frontier below = {0};
-
-    TRY(db_iterate(log->db, log->families.checkpoints, NULL, 0, &rows));
-    for (; db_iterator_valid(rows); db_iterator_next(rows)) {
-        size_t key_bytes = 0;
-        size_t row_bytes = 0;
-        const uint8_t *key = db_iterator_key(rows, &key_bytes);
-        ENSURE(key_bytes >= SIZE_KEY_BYTES, WHY_FORGED);
-        if (key_size(key) > size)
-            break;
-        if (key_bytes != FRONTIER_KEY_BYTES)
-            continue;
-        const uint8_t *row = db_iterator_value(rows, &row_bytes);
-        ENSURE(!failed(merkle_frontier_decode(row, row_bytes, &below)), WHY_FORGED);
-        ENSURE(below.size == key_size(key), WHY_FORGED);
-    }
-    TRY(db_iterator_status(rows));
-    *out = below;
-    return STATUS_OK;
-}
-
-/* The tree as it was with `size` entries, from the nearest place known. */
-static STATUS frontier_at(struct audit_log *log, uint64_t size, struct merkle_frontier *out)
-{
-    assert(size <= log->committed.size);
-    struct merkle_frontier frontier = log->base;
-
-    for (unsigned i = 0; i < MARK_COUNT; i++) {
-        if (log->marks[i].size == size) {
-            *out = log->marks[i];
-            return STATUS_OK;
-        }
-    }
-    if (size == log->committed.size)
-        frontier = log->committed;
-    else if (size < log->base.size)
-        TRY(frontier_below(log, size, &frontier));
-    TRY(frontier_extend(log, &frontier, size));
-    *out = frontier;
-    return STATUS_OK;
 }
 
 static STATUS open_state(struct audit_log *log)
@@ -205,8 +56,9 @@ static STATUS open_last_entry(struct audit_log *log)
         return STATUS_OK;
     }
     const uint8_t *key = db_iterator_key(entries, &size);
-    ENSURE(size == SIZE_KEY_BYTES, WHY_FORGED);
-    ENSURE(log->committed.size > 0 && key_size(key) == log->committed.size - 1, WHY_FORGED);
+    ENSURE(size == AUDIT_SIZE_KEY_BYTES, WHY_FORGED);
+    ENSURE(log->committed.size > 0 && audit_tree_key_size(key) == log->committed.size - 1,
+           WHY_FORGED);
     return STATUS_OK;
 }
 
@@ -221,8 +73,8 @@ static STATUS last_checkpoint_size(struct audit_log *log, uint64_t *out_size)
     TRY(db_iterator_status(rows));
     ENSURE(db_iterator_valid(rows), WHY_NOT_FOUND);
     const uint8_t *key = db_iterator_key(rows, &size);
-    ENSURE(size == FRONTIER_KEY_BYTES && key[SIZE_KEY_BYTES] == 'f', WHY_FORGED);
-    *out_size = key_size(key);
+    ENSURE(audit_tree_key_is_frontier(key, size), WHY_FORGED);
+    *out_size = audit_tree_key_size(key);
     return STATUS_OK;
 }
 
@@ -244,7 +96,7 @@ static STATUS checkpoint_read(const struct audit_log *log, const void *note, siz
 static STATUS open_base(struct audit_log *log)
 {
     uint64_t size = 0;
-    uint8_t key[FRONTIER_KEY_BYTES];
+    uint8_t key[AUDIT_FRONTIER_KEY_BYTES];
     struct checkpoint checkpoint = {0};
     OWNED(buffer_free) struct buffer note = BUFFER(NOTE_BYTES_MAX);
 
@@ -252,9 +104,9 @@ static STATUS open_base(struct audit_log *log)
     if (status.why == WHY_NOT_FOUND)
         return STATUS_OK;
     TRY(status);
-    size_key(size, key);
-    key[SIZE_KEY_BYTES] = 'f';
-    ENSURE(!failed(db_get(log->db, log->families.checkpoints, key, SIZE_KEY_BYTES, &note)),
+    audit_tree_key(size, key);
+    key[AUDIT_SIZE_KEY_BYTES] = 'f';
+    ENSURE(!failed(db_get(log->db, log->families.checkpoints, key, AUDIT_SIZE_KEY_BYTES, &note)),
            WHY_FORGED);
     ENSURE(!failed(checkpoint_read(log, note.bytes, note.size, &checkpoint)), WHY_FORGED);
     TRY(db_get(log->db, log->families.checkpoints, key, sizeof key, &log->row));
@@ -271,7 +123,7 @@ static STATUS open_tail(struct audit_log *log)
     struct merkle_frontier tail = log->base;
     uint8_t root[MERKLE_HASH_BYTES];
 
-    TRY(frontier_extend(log, &tail, log->committed.size));
+    TRY(audit_tree_extend(log, &tail, log->committed.size));
     merkle_root(&tail, root);
     ENSURE(roots_equal(&log->committed, root), WHY_FORGED);
     return STATUS_OK;
@@ -335,7 +187,7 @@ STATUS audit_log_check(struct audit_log *log, const struct checkpoint *last_sign
                  (unsigned long long)log->committed.size, (unsigned long long)last_signed->size);
         return FAIL(WHY_CONFLICT);
     }
-    TRY(frontier_at(log, last_signed->size, &then));
+    TRY(audit_tree_at(log, last_signed->size, &then));
     if (!roots_equal(&then, last_signed->root)) {
         snprintf(error, error_size,
                  "the first %llu entries of the audit log are not those that were signed",
@@ -355,9 +207,9 @@ STATUS audit_log_append(struct audit_log *log, struct db_batch *batch,
     buffer_clear(&log->entry);
     TRY(audit_entry_write(entry, seq, &log->entry));
 
-    uint8_t key[SIZE_KEY_BYTES];
+    uint8_t key[AUDIT_SIZE_KEY_BYTES];
     uint8_t leaf[MERKLE_HASH_BYTES];
-    size_key(seq, key);
+    audit_tree_key(seq, key);
     merkle_leaf(log->entry.bytes, log->entry.size, leaf);
     buffer_add(&log->pending, leaf, sizeof leaf);
     TRY(buffer_status(&log->pending));
@@ -448,12 +300,12 @@ void audit_log_root(const struct audit_log *log, uint8_t out[static MERKLE_HASH_
 
 STATUS audit_log_leaves(struct audit_log *log, uint64_t from, unsigned count, struct buffer *out)
 {
-    TRY(leaves_get(log, from, count, out));
+    TRY(audit_tree_leaves(log, from, count, out));
     if (count == 0 || from + count < log->committed.size)
         return STATUS_OK;
     /* The signer has all there is: what it signs next is most likely this tree. */
     log->marks[log->mark_next] = log->committed;
-    log->mark_next = (log->mark_next + 1) % MARK_COUNT;
+    log->mark_next = (log->mark_next + 1) % AUDIT_MARK_COUNT;
     return STATUS_OK;
 }
 
@@ -467,16 +319,16 @@ STATUS audit_log_put_checkpoint(struct audit_log *log, struct db_batch *batch, c
     TRY(checkpoint_read(log, note, size, &checkpoint));
     ENSURE(checkpoint.size <= log->committed.size, WHY_CONFLICT);
     ENSURE(checkpoint.size >= log->base.size, WHY_CONFLICT);
-    TRY(frontier_at(log, checkpoint.size, &frontier));
+    TRY(audit_tree_at(log, checkpoint.size, &frontier));
     ENSURE(roots_equal(&frontier, checkpoint.root), WHY_CONFLICT);
 
-    uint8_t key[FRONTIER_KEY_BYTES];
-    size_key(checkpoint.size, key);
-    key[SIZE_KEY_BYTES] = 'f';
+    uint8_t key[AUDIT_FRONTIER_KEY_BYTES];
+    audit_tree_key(checkpoint.size, key);
+    key[AUDIT_SIZE_KEY_BYTES] = 'f';
     buffer_clear(&log->row);
     merkle_frontier_encode(&frontier, &log->row);
     assert(!failed(buffer_status(&log->row)));
-    db_batch_put(batch, log->db, log->families.checkpoints, key, SIZE_KEY_BYTES, note, size);
+    db_batch_put(batch, log->db, log->families.checkpoints, key, AUDIT_SIZE_KEY_BYTES, note, size);
     db_batch_put(batch, log->db, log->families.checkpoints, key, sizeof key, log->row.bytes,
                  log->row.size);
     log->base_next = frontier;
@@ -487,17 +339,17 @@ STATUS audit_log_put_checkpoint(struct audit_log *log, struct db_batch *batch, c
 STATUS audit_log_last_checkpoint(struct audit_log *log, struct buffer *out)
 {
     uint64_t size = 0;
-    uint8_t key[SIZE_KEY_BYTES];
+    uint8_t key[AUDIT_SIZE_KEY_BYTES];
 
     TRY(last_checkpoint_size(log, &size));
-    size_key(size, key);
+    audit_tree_key(size, key);
     return db_get(log->db, log->families.checkpoints, key, sizeof key, out);
 }
 
 STATUS audit_log_entry(struct audit_log *log, uint64_t seq, struct buffer *out)
 {
-    uint8_t key[SIZE_KEY_BYTES];
+    uint8_t key[AUDIT_SIZE_KEY_BYTES];
 
-    size_key(seq, key);
+    audit_tree_key(seq, key);
     return db_get(log->db, log->families.entries, key, sizeof key, out);
 }

@@ -2,7 +2,6 @@
 #include "policies/audit_verify.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,12 +10,10 @@
 
 #include "base/json.h"
 #include "base/own.h"
+#include "policies/audit_tree.h"
 
 /* No JSON text has more values than half its bytes. */
-#define NODES_MAX          (AUDIT_ENTRY_BYTES_MAX / 2u)
-
-#define SIZE_KEY_BYTES     8u
-#define FRONTIER_KEY_BYTES 9u
+#define NODES_MAX (AUDIT_ENTRY_BYTES_MAX / 2u)
 
 struct audit_verify {
     char origin[NOTE_NAME_BYTES_MAX];
@@ -171,17 +168,11 @@ struct walk {
     struct db_iterator *checkpoints;
 };
 
-static uint64_t row_size(const uint8_t *key)
-{
-    uint64_t big = 0;
-    memcpy(&big, key, sizeof big);
-    return be64toh(big);
-}
-
 /* What later starts rely on is no evidence, but it has to be what the entries lead to. */
 static bool frontier_is(const struct audit_verify *verify, const void *row, size_t size)
 {
-    OWNED(buffer_free) struct buffer own = BUFFER(SIZE_KEY_BYTES + sizeof verify->frontier.nodes);
+    OWNED(buffer_free)
+    struct buffer own = BUFFER(AUDIT_SIZE_KEY_BYTES + sizeof verify->frontier.nodes);
 
     merkle_frontier_encode(&verify->frontier, &own);
     return !failed(buffer_status(&own)) && own.size == size && memcmp(own.bytes, row, size) == 0;
@@ -199,15 +190,15 @@ static void walk_checkpoints(struct walk *walk, bool at_end)
         size_t value_bytes = 0;
         const uint8_t *key = db_iterator_key(walk->checkpoints, &key_bytes);
         const uint8_t *value = db_iterator_value(walk->checkpoints, &value_bytes);
-        bool is_frontier = key_bytes == FRONTIER_KEY_BYTES && key[SIZE_KEY_BYTES] == 'f';
-        if (key_bytes != SIZE_KEY_BYTES && !is_frontier) {
+        bool is_frontier = audit_tree_key_is_frontier(key, key_bytes);
+        if (key_bytes != AUDIT_SIZE_KEY_BYTES && !is_frontier) {
             trouble(verify,
                     "a checkpoint row at or after entry %" PRIu64 " is neither note nor "
                     "frontier",
                     seen);
             return;
         }
-        uint64_t size = row_size(key);
+        uint64_t size = audit_tree_key_size(key);
         if (size > seen && !at_end)
             return;
         if (is_frontier) {
@@ -236,7 +227,7 @@ static STATUS walk_entries(struct walk *walk)
         const uint8_t *key = db_iterator_key(walk->entries, &key_bytes);
         const uint8_t *entry = db_iterator_value(walk->entries, &entry_bytes);
         walk_checkpoints(walk, false);
-        if (key_bytes != SIZE_KEY_BYTES || row_size(key) != verify->frontier.size)
+        if (key_bytes != AUDIT_SIZE_KEY_BYTES || audit_tree_key_size(key) != verify->frontier.size)
             trouble(verify, "entry %" PRIu64 " is missing", verify->frontier.size);
         if (troubled(verify))
             return STATUS_OK;
@@ -250,7 +241,8 @@ static STATUS walk_entries(struct walk *walk)
 static STATUS verify_state(struct audit_verify *verify, struct db *db, unsigned family)
 {
     static const char name[] = "frontier";
-    OWNED(buffer_free) struct buffer row = BUFFER(SIZE_KEY_BYTES + sizeof verify->frontier.nodes);
+    OWNED(buffer_free)
+    struct buffer row = BUFFER(AUDIT_SIZE_KEY_BYTES + sizeof verify->frontier.nodes);
 
     struct status status = db_get(db, family, name, sizeof name - 1, &row);
     if (status.why == WHY_NOT_FOUND) {
