@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "keys/keyring_parts.h"
 #include "tests/keys/shelf.h"
 
 static const char visa[] = "4242424242424242"; /* Published test numbers. */
@@ -117,15 +118,17 @@ Test(fingerprint, of_the_index_differs_by_label_and_by_where_the_label_ends)
     cr_expect_arr_neq(a, b, 32);
 }
 
+/* KEY-3: the very same keys, already unwrapped, in a ring of another environment. */
 Test(fingerprint, differs_by_environment)
 {
-    uint8_t here[32];
-    uint8_t there[32];
+    uint8_t here[2][32];
+    uint8_t there[2][32];
 
-    index_make("token", "text", here);
-    keyring_free(&ring);
-    ring = shelf_ring_of("live", 7);
-    cr_assert(!failed(keyring_loaded(ring, SHELF_NOW_MS)));
-    index_make("token", "text", there);
-    cr_assert_arr_neq(here, there, 32);
+    cr_assert_eq(make("shop", visa, here[0]), WHY_NONE);
+    index_make("token", "text", here[1]);
+    memcpy(ring->environment, "live", 5);
+    cr_assert_eq(make("shop", visa, there[0]), WHY_NONE);
+    index_make("token", "text", there[1]);
+    cr_expect_arr_neq(here[0], there[0], 32);
+    cr_expect_arr_neq(here[1], there[1], 32);
 }

@@ -336,6 +336,18 @@ Test(keyring, replaces_a_compromised_kek_before_it_goes)
     cr_assert_arr_eq(before, after, 32);
 }
 
+Test(keyring, does_not_destroy_a_kek_from_which_a_key_hangs)
+{
+    uint64_t id = shelf_use(ring, "shop", KEY_PURPOSE_CARD, SHELF_NOW_MS);
+    uint64_t kek = shelf_info(ring, id).parent_id;
+
+    cr_assert_eq(change(kek, KEY_STATE_DEACTIVATED), WHY_NONE);
+    /* Its keys went to its successor; as if one had not. */
+    keyring_entry_find(ring, id)->info.parent_id = kek;
+    cr_expect_eq(change(kek, KEY_STATE_DESTROYED), WHY_CONFLICT);
+    cr_expect_eq(change(kek, KEY_STATE_COMPROMISED), WHY_CONFLICT);
+}
+
 Test(keyring, opens_more_keys_than_it_keeps_open)
 {
     keyring_limits_for_test(ring, (struct keyring_limits){.uses_max = 1, .opened_max = 2});
@@ -352,6 +364,25 @@ Test(keyring, opens_more_keys_than_it_keeps_open)
         key_taste(ring, ids[i * 5 % 12], taste);
         cr_expect_arr_eq(taste, tastes[i * 5 % 12], 32);
     }
+}
+
+/* Wrapping a key again opens its KEK, which takes the place of the key used longest ago: here, of
+ * that very key. */
+Test(keyring, forgets_where_a_key_was_when_its_kek_pushed_it_out)
+{
+    keyring_limits_for_test(ring, (struct keyring_limits){.uses_max = 9, .opened_max = 3});
+    uint64_t id = shelf_use(ring, "a", KEY_PURPOSE_CARD, SHELF_NOW_MS);
+    uint64_t other = shelf_use(ring, "b", KEY_PURPOSE_CARD, SHELF_NOW_MS);
+    uint8_t before[32];
+    uint8_t after[32];
+
+    key_taste(ring, id, before);   /* Opens the KEK of "a", then the DEK. */
+    key_taste(ring, other, after); /* The KEK of "b" into the last place, its DEK into a's KEK's. */
+    cr_assert_eq(change(id, KEY_STATE_SUSPENDED), WHY_NONE); /* a's KEK takes the place of id. */
+    key_taste(ring, id, after);
+    cr_assert_arr_eq(before, after, 32);
+    key_taste(ring, other, after);
+    cr_assert_arr_neq(before, after, 32);
 }
 
 /* CVV keys (SAD-5, SAD-7). */
