@@ -4,10 +4,11 @@
  *
  * In      the root key; the rows that an earlier keyring made.
  * Out     keys to use, by purpose and tenant; rows to store, each bound to its id, level, purpose,
- * tenant, environment, state and version (HSM-1, KEY-11), and a manifest over all of them. Never
- * stores: its caller puts the changed rows into the same batch as what used the key; gives a key to
- * encrypt that is not active (KEY-9); opens a row that was swapped, renamed or rolled back. Threads
- * one at a time.
+ *         tenant, environment, state and version (HSM-1, KEY-11), and a manifest over all of them.
+ * Never   stores: its caller puts the changed rows into the same batch as what used the key; gives
+ *         a key to encrypt that is not active (KEY-9); opens a row that was swapped, renamed or
+ *         rolled back.
+ * Threads one at a time.
  *
  * Tree: root -> KEK per (tenant, purpose), wrapped by the root -> DEK per epoch (2^20 uses, 24 h or
  * a restart), wrapped by its KEK.  Fingerprint and index keys hang from KEKs of their own purpose
@@ -26,11 +27,12 @@
 #include "keys/kdf.h"
 
 #define KEYRING_TENANT_BYTES_MAX 64u
-#define KEYRING_USES_MAX         (1u << 20)
-#define KEYRING_EPOCH_MS         (24 * 3600 * 1000LL)
-#define KEYRING_CVV_EPOCH_MS     (3600 * 1000LL)
-#define KEYRING_CVV_KEPT_MS      (3600 * 1000LL) /* After its epoch: the ceiling of a cell's life. */
-#define KEYRING_KEK_PERIOD_MS    (365LL * 24 * 3600 * 1000)
+/* How long a CVV key opens after its epoch: the ceiling of a cell's life. */
+#define KEYRING_CVV_KEPT_MS   (3600 * 1000LL)
+#define KEYRING_USES_MAX      (1u << 20)
+#define KEYRING_EPOCH_MS      (24 * 3600 * 1000LL)
+#define KEYRING_CVV_EPOCH_MS  (3600 * 1000LL)
+#define KEYRING_KEK_PERIOD_MS (365LL * 24 * 3600 * 1000)
 
 enum key_level { KEY_LEVEL_KEK = 1, KEY_LEVEL_DEK = 2 };
 

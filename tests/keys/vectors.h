@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/keys/vectors.h -- reads "name = hex" lines of the files in tests/vectors/, in their order.
+/* tests/keys/vectors.h -- reads "name = hex" and "name = \"text\"" lines of tests/vectors/.
  *
  * In      a file's name; the name of the field that comes next.
  * Out     its bytes.
@@ -47,6 +47,12 @@ static inline bool vectors_next(FILE *file, const char *name, struct vector *out
     const char *hex = line + name_size + 2;
     hex += strspn(hex, " ");
     size_t size = strcspn(hex, "\n");
+    if (hex[0] == '"') {
+        out_vector->size = size - 2;
+        cr_assert(out_vector->size <= sizeof out_vector->bytes);
+        memcpy(out_vector->bytes, hex + 1, size - 2);
+        return true;
+    }
     out_vector->size = size / 2;
     cr_assert(out_vector->size <= sizeof out_vector->bytes);
     cr_assert(!failed(decode_hex(hex, size, out_vector->bytes, out_vector->size)));
