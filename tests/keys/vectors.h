@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/keys/vectors.h -- reads "name = hex" and "name = \"text\"" lines of tests/vectors/.
+/* tests/keys/vectors.h -- reads "name = hex" and "name = "text"" lines of tests/vectors/.
  *
  * In      a file's name; the name of the field that comes next.
  * Out     its bytes.
