@@ -47,7 +47,8 @@ static void fd_end(const int *fd)
 
 /* Errors */
 
-static void complain_at(struct config *config, unsigned line, const char *format, va_list values)
+__attribute__((format(printf, 3, 0))) static void complain_at(struct config *config, unsigned line,
+                                                              const char *format, va_list values)
 {
     if (config->error[0] != '\0')
         return;

@@ -246,12 +246,6 @@ void db_close(struct db **db)
 
 /* Reading */
 
-static pthread_rwlock_t *use_lock(struct db *db)
-{
-    pthread_rwlock_rdlock(&db->swap);
-    return &db->swap;
-}
-
 static void lock_end(pthread_rwlock_t **lock)
 {
     pthread_rwlock_unlock(*lock);
@@ -273,7 +267,8 @@ STATUS db_get(struct db *db, unsigned family, const void *key, size_t key_size, 
     if (db->families[family].random_keys)
         ENSURE(key_size >= DB_RANDOM_KEY_BYTES, WHY_NOT_FOUND);
 
-    OWNED(lock_end) pthread_rwlock_t *lock = use_lock(db);
+    OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
+    pthread_rwlock_rdlock(lock);
     ENSURE(db->handle != NULL, WHY_IO);
 
     char *error = NULL;
@@ -325,7 +320,8 @@ void db_batch_put(struct db_batch *batch, struct db *db, unsigned family, const 
     assert(family < db->options.family_count);
     assert(!db->families[family].random_keys || key_size >= DB_RANDOM_KEY_BYTES);
 
-    OWNED(lock_end) pthread_rwlock_t *lock = use_lock(db);
+    OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
+    pthread_rwlock_rdlock(lock);
     if (!batch_row_begin(batch, db))
         return;
     rocksdb_writebatch_put_cf(batch->rows, db->handles[family], key, key_size, value, value_size);
@@ -337,7 +333,8 @@ void db_batch_delete(struct db_batch *batch, struct db *db, unsigned family, con
     assert(family < db->options.family_count);
     assert(!db->families[family].random_keys || key_size >= DB_RANDOM_KEY_BYTES);
 
-    OWNED(lock_end) pthread_rwlock_t *lock = use_lock(db);
+    OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
+    pthread_rwlock_rdlock(lock);
     if (!batch_row_begin(batch, db))
         return;
     rocksdb_writebatch_delete_cf(batch->rows, db->handles[family], key, key_size);
@@ -373,7 +370,8 @@ STATUS db_commit(struct db *db, struct db_batch *batch)
     if (db_batch_count(batch) == 0)
         return STATUS_OK;
 
-    OWNED(lock_end) pthread_rwlock_t *lock = use_lock(db);
+    OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
+    pthread_rwlock_rdlock(lock);
     ENSURE(db->handle != NULL, WHY_IO);
     char *error = NULL;
     rocksdb_write(db->handle, db->write_options, batch->rows, &error);
@@ -433,7 +431,8 @@ STATUS db_iterate(struct db *db, unsigned family, const void *from, size_t from_
 {
     assert(family < db->options.family_count);
 
-    OWNED(lock_end) pthread_rwlock_t *lock = use_lock(db);
+    OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
+    pthread_rwlock_rdlock(lock);
     ENSURE(db->handle != NULL, WHY_IO);
     OWNED(db_iterator_free) struct db_iterator *iterator = calloc(1, sizeof *iterator);
     ENSURE(iterator != NULL, WHY_NO_MEMORY);

@@ -9,6 +9,7 @@
 #include "base/own.h"
 
 static struct config *config;
+static const struct config_node *root;
 
 static void drop_config(void)
 {
@@ -53,15 +54,15 @@ static void expect_fine(void)
 Test(config, reads_values_of_every_type)
 {
     static const char *const choices[] = {"development", "production", NULL};
-    const struct config_node *root = parse("environment: production\n"
-                                           "data: data/vault\n"
-                                           "listen: {address: \"[::1]:8443\", backlog: 128}\n"
-                                           "limits:\n"
-                                           "  body: 64KiB\n"
-                                           "  wait: 15m\n"
-                                           "  strict: true\n"
-                                           "names: [one, 'two']\n"
-                                           "least: -5\n");
+    root = parse("environment: production\n"
+                 "data: data/vault\n"
+                 "listen: {address: \"[::1]:8443\", backlog: 128}\n"
+                 "limits:\n"
+                 "  body: 64KiB\n"
+                 "  wait: 15m\n"
+                 "  strict: true\n"
+                 "names: [one, 'two']\n"
+                 "least: -5\n");
     cr_expect_eq(config_choice(config, root, "environment", choices, 0), 1);
     cr_expect_str_eq(config_path(config, root, "data", NULL), "etc/data/vault");
     const struct config_node *listen = config_map(config, root, "listen", true);
@@ -94,12 +95,14 @@ Test(config, takes_every_unit)
     char yaml[64];
     for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         snprintf(yaml, sizeof yaml, "v: %s\n", sizes[i].text);
-        cr_expect_eq(config_size(config, parse(yaml), "v", 0, 0, INT64_MAX), sizes[i].value);
+        root = parse(yaml);
+        cr_expect_eq(config_size(config, root, "v", 0, 0, INT64_MAX), sizes[i].value);
         expect_fine();
     }
     for (unsigned i = 0; i < sizeof times / sizeof times[0]; i++) {
         snprintf(yaml, sizeof yaml, "v: %s\n", times[i].text);
-        cr_expect_eq(config_duration_ms(config, parse(yaml), "v", 0, 0, INT64_MAX), times[i].value);
+        root = parse(yaml);
+        cr_expect_eq(config_duration_ms(config, root, "v", 0, 0, INT64_MAX), times[i].value);
         expect_fine();
     }
 }
@@ -107,7 +110,7 @@ Test(config, takes_every_unit)
 Test(config, gives_the_fallback_for_an_absent_key)
 {
     static const char *const choices[] = {"a", "b", NULL};
-    const struct config_node *root = parse("x: {}\n");
+    root = parse("x: {}\n");
     char host[32];
     uint16_t port = 0;
     cr_expect_str_eq(config_text(config, root, "t", "text"), "text");
@@ -131,7 +134,7 @@ Test(config, gives_the_fallback_for_an_absent_key)
 Test(config, says_which_required_key_is_missing)
 {
     static const char *const choices[] = {"a", NULL};
-    const struct config_node *root = parse("\nmap:\n  x: 1\n");
+    root = parse("\nmap:\n  x: 1\n");
     const struct config_node *map = config_map(config, root, "map", true);
     cr_expect_null(config_text(config, map, "port", NULL));
     config_text_or_null(config, map, "x");
@@ -153,30 +156,41 @@ Test(config, says_what_would_be_right)
     static const char *const choices[] = {"debug", "info", "warn", NULL};
     char host[16];
     uint16_t port = 0;
-    config_int(config, parse("\nport: 8o80\n"), "port", 1, 1, 65535);
+    root = parse("\nport: 8o80\n");
+    config_int(config, root, "port", 1, 1, 65535);
     expect_error("etc/x.yaml:2: \"port\" is \"8o80\"; write a whole number from 1 to 65535");
-    config_int(config, parse("port: 70000\n"), "port", 1, 1, 65535);
+    root = parse("port: 70000\n");
+    config_int(config, root, "port", 1, 1, 65535);
     expect_error("etc/x.yaml:1: \"port\" is \"70000\"; write a whole number from 1 to 65535");
-    config_size(config, parse("body: 64kb\n"), "body", 1, 1, 1 << 20);
+    root = parse("body: 64kb\n");
+    config_size(config, root, "body", 1, 1, 1 << 20);
     expect_error("etc/x.yaml:1: \"body\" is \"64kb\"; write a size (B, KiB, MiB, GiB) from 1B to "
                  "1MiB");
-    config_duration_ms(config, parse("wait: 2h\n"), "wait", 1, 250, 3600000);
+    root = parse("wait: 2h\n");
+    config_duration_ms(config, root, "wait", 1, 250, 3600000);
     expect_error("etc/x.yaml:1: \"wait\" is \"2h\"; write a duration (ms, s, m, h, d) from 250ms "
                  "to 1h");
-    config_bool(config, parse("on: yes\n"), "on", false);
+    root = parse("on: yes\n");
+    config_bool(config, root, "on", false);
     expect_error("etc/x.yaml:1: \"on\" is \"yes\"; write true or false");
-    config_choice(config, parse("level: loud\n"), "level", choices, 0);
+    root = parse("level: loud\n");
+    config_choice(config, root, "level", choices, 0);
     expect_error("etc/x.yaml:1: \"level\" is \"loud\"; write debug, info or warn");
-    config_address(config, parse("at: localhost\n"), "at", NULL, host, sizeof host, &port);
+    root = parse("at: localhost\n");
+    config_address(config, root, "at", NULL, host, sizeof host, &port);
     expect_error("etc/x.yaml:1: \"at\" is \"localhost\"; write an address such as 127.0.0.1:8443 "
                  "or [::1]:8443");
-    config_map(config, parse("m: [1]\n"), "m", false);
+    root = parse("m: [1]\n");
+    config_map(config, root, "m", false);
     expect_error("etc/x.yaml:1: \"m\" is a list; a map is expected");
-    config_text(config, parse("m: {}\n"), "m", "x");
+    root = parse("m: {}\n");
+    config_text(config, root, "m", "x");
     expect_error("etc/x.yaml:1: \"m\" is a map; a text is expected");
-    cr_expect_null(config_text(config, parse("m:\n"), "m", "x"));
+    root = parse("m:\n");
+    cr_expect_null(config_text(config, root, "m", "x"));
     expect_error("etc/x.yaml:1: \"m\" has no value; a text is expected");
-    const struct config_node *list = config_list(config, parse("hosts:\n- []\n"), "hosts", true);
+    root = parse("hosts:\n- []\n");
+    const struct config_node *list = config_list(config, root, "hosts", true);
     cr_expect_null(config_scalar(config, config_at(list, 0)));
     expect_error("etc/x.yaml:2: an entry of \"hosts\" is a list; a text is expected");
 }
@@ -203,27 +217,31 @@ Test(config, refuses_numbers_and_addresses_that_are_nearly_right)
     uint16_t port = 0;
     for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         snprintf(yaml, sizeof yaml, "v: %s\n", strcmp(numbers[i], "1 ") == 0 ? "'1 '" : numbers[i]);
-        config_int(config, parse(yaml), "v", 0, INT64_MIN + 1, INT64_MAX);
+        root = parse(yaml);
+        config_int(config, root, "v", 0, INT64_MIN + 1, INT64_MAX);
         cr_expect(failed(config_finish(config)), "%s", numbers[i]);
     }
     for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         snprintf(yaml, sizeof yaml, "v: %s\n", sizes[i]);
-        config_size(config, parse(yaml), "v", 0, INT64_MIN + 1, INT64_MAX);
+        root = parse(yaml);
+        config_size(config, root, "v", 0, INT64_MIN + 1, INT64_MAX);
         cr_expect(failed(config_finish(config)), "%s", sizes[i]);
     }
     for (unsigned i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
         snprintf(yaml, sizeof yaml, "v: %s\n", addresses[i]);
-        config_address(config, parse(yaml), "v", NULL, host, sizeof host, &port);
+        root = parse(yaml);
+        config_address(config, root, "v", NULL, host, sizeof host, &port);
         cr_expect(failed(config_finish(config)), "%s", addresses[i]);
         cr_expect_str_eq(host, "");
     }
-    config_address(config, parse("v: a-host-too-long-for-it:1\n"), "v", NULL, host, 8, &port);
+    root = parse("v: a-host-too-long-for-it:1\n");
+    config_address(config, root, "v", NULL, host, 8, &port);
     cr_expect(failed(config_finish(config)));
 }
 
 Test(config, keeps_the_first_error)
 {
-    const struct config_node *root = parse("a: x\nb: y\n");
+    root = parse("a: x\nb: y\n");
     config_int(config, root, "a", 0, 0, 1);
     config_int(config, root, "b", 0, 0, 1);
     config_complain(config, root, "a third");
@@ -232,7 +250,7 @@ Test(config, keeps_the_first_error)
 
 Test(config, records_what_a_caller_complains_of)
 {
-    const struct config_node *root = parse("\na: 1\n");
+    root = parse("\na: 1\n");
     config_has(config, root, "a");
     config_complain(config, config_map(config, root, "none", false), "there are %d", 3);
     expect_error("etc/x.yaml: there are 3");
@@ -240,7 +258,7 @@ Test(config, records_what_a_caller_complains_of)
 
 Test(config, refuses_unknown_keys_with_the_nearest_known_one)
 {
-    const struct config_node *root = parse("limits:\n  connectoins: 4\n");
+    root = parse("limits:\n  connectoins: 4\n");
     const struct config_node *limits = config_map(config, root, "limits", true);
     config_int(config, limits, "connections", 1, 1, 9);
     config_size(config, limits, "body", 1, 1, 9);
@@ -258,7 +276,7 @@ Test(config, refuses_unknown_keys_with_the_nearest_known_one)
 
 Test(config, walks_a_map_whose_keys_are_names)
 {
-    const struct config_node *root = parse("tenants: {shop: {x: 1}, bank: {x: 2}}\n");
+    root = parse("tenants: {shop: {x: 1}, bank: {x: 2}}\n");
     const struct config_node *map = config_map(config, root, "tenants", true);
     cr_assert_eq(config_map_count(map), 2);
     const struct config_node *value = NULL;
@@ -327,27 +345,31 @@ Test(config, never_repeats_a_value_that_might_be_secret)
     char yaml[64];
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(yaml, sizeof yaml, "%s: hunter2\n", names[i]);
-        config_int(config, parse(yaml), names[i], 0, 0, 1);
+        root = parse(yaml);
+        config_int(config, root, names[i], 0, 0, 1);
         cr_expect(failed(config_finish(config)));
         cr_expect_null(strstr(config_error(config), "hunter2"), "%s", config_error(config));
         snprintf(yaml, sizeof yaml, "%s: {port: hunter2}\n", names[i]);
-        const struct config_node *root = parse(yaml);
+        root = parse(yaml);
         config_int(config, config_map(config, root, names[i], true), "port", 0, 0, 1);
         cr_expect(failed(config_finish(config)));
         cr_expect_null(strstr(config_error(config), "hunter2"), "%s", config_error(config));
     }
-    config_int(config, parse("port: 4242424242424242\n"), "port", 0, 0, 1);
+    root = parse("port: 4242424242424242\n");
+    config_int(config, root, "port", 0, 0, 1);
     expect_error(
         "etc/x.yaml:1: \"port\" is \"************4242\"; write a whole number from 0 to 1");
 }
 
 Test(config, shows_odd_texts_cut_and_printable)
 {
-    config_int(config, parse("port: \"a\\nb\\e[1m\"\n"), "port", 0, 0, 1);
+    root = parse("port: \"a\\nb\\e[1m\"\n");
+    config_int(config, root, "port", 0, 0, 1);
     expect_error("etc/x.yaml:1: \"port\" is \"a?b?[1m\"; write a whole number from 0 to 1");
     char yaml[600] = "port: ";
     memset(yaml + 6, 'y', 500);
-    config_int(config, parse(yaml), "port", 0, 0, 1);
+    root = parse(yaml);
+    config_int(config, root, "port", 0, 0, 1);
     cr_expect(failed(config_finish(config)));
     cr_expect_lt(strlen(config_error(config)), 120);
     cr_expect_not_null(strstr(config_error(config), "yyy...\";"), "%s", config_error(config));
