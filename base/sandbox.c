@@ -1,2 +1,133 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/status.h"
+#include "base/sandbox.h"
+
+#include <assert.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void note_missing(struct sandbox_report *report, const char *name)
+{
+    size_t used = strlen(report->missing);
+    snprintf(report->missing + used, sizeof report->missing - used, "%s%s", used == 0 ? "" : ", ",
+             name);
+}
+
+static bool core_off(void)
+{
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+    if (setrlimit(RLIMIT_CORE, &none) != 0)
+        return false;
+    /* A core that is piped to a program knows no limit; a process that cannot be dumped has none.
+     * Nor can another process of the same user attach to it. */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        return false;
+    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0;
+}
+
+static bool privileges_fixed(void)
+{
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+}
+
+/* Up to the hard limit, and past it as long as we are root. */
+static void raise_lock_limit(size_t lock_bytes)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+        return;
+    if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < lock_bytes) {
+        struct rlimit more = {.rlim_cur = lock_bytes, .rlim_max = lock_bytes};
+        if (setrlimit(RLIMIT_MEMLOCK, &more) == 0)
+            return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    /* What came of it is what memory_lockable() finds out. */
+    (void)setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
+/* Locks as much once: a limit is only one of the things that can stand against it. */
+static bool memory_lockable(size_t lock_bytes)
+{
+    if (lock_bytes == 0)
+        return true;
+    void *probe =
+        mmap(NULL, lock_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (probe == MAP_FAILED)
+        return false;
+    bool locked = mlock(probe, lock_bytes) == 0;
+    munmap(probe, lock_bytes);
+    return locked;
+}
+
+/* For good: groups first, while we still may, and a look whether there is a way back. */
+static bool user_dropped(const char *name)
+{
+    if (name == NULL || geteuid() != 0)
+        return true;
+    const struct passwd *user = getpwnam(name);
+    if (user == NULL || user->pw_uid == 0)
+        return false;
+    if (initgroups(name, user->pw_gid) != 0 ||
+        setresgid(user->pw_gid, user->pw_gid, user->pw_gid) != 0 ||
+        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) != 0)
+        return false;
+    return setuid(0) != 0 && geteuid() == user->pw_uid;
+}
+
+static bool pipe_ignored(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    return sigaction(SIGPIPE, &ignore, NULL) == 0;
+}
+
+STATUS sandbox_enter(size_t lock_bytes, const char *user, bool strict,
+                     struct sandbox_report *out_report)
+{
+    assert(out_report != NULL);
+    struct sandbox_report report = {0};
+    int parent_death_signal = 0;
+
+    umask(077);
+    bool pipe_off = pipe_ignored();
+    bool death_known = prctl(PR_GET_PDEATHSIG, &parent_death_signal, 0, 0, 0) == 0;
+    raise_lock_limit(lock_bytes);
+    report.user_dropped = user_dropped(user);
+    /* The kernel forgets this one and makes us traceable again when the user changes: so it is set
+     * anew, and all that follows is done last. */
+    if (death_known && parent_death_signal != 0)
+        death_known = prctl(PR_SET_PDEATHSIG, parent_death_signal, 0, 0, 0) == 0;
+    report.core_off = core_off();
+    report.privileges_fixed = privileges_fixed();
+    report.memory_lockable = memory_lockable(lock_bytes);
+
+    if (!report.core_off)
+        note_missing(&report, "no core files");
+    if (!report.privileges_fixed)
+        note_missing(&report, "no new privileges");
+    if (!report.memory_lockable)
+        note_missing(&report, "memory that can be locked");
+    if (!report.user_dropped)
+        note_missing(&report, "a user of its own");
+    if (!death_known)
+        note_missing(&report, "an end with its parent");
+    if (!pipe_off)
+        note_missing(&report, "broken pipes ignored");
+    *out_report = report; /* Also with a failure: it says what the failure is. */
+    ENSURE(!strict || report.missing[0] == '\0', WHY_IO);
+    return STATUS_OK;
+}
+
+STATUS sandbox_die_with_parent(void)
+{
+    ENSURE(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, WHY_IO);
+    return STATUS_OK;
+}
