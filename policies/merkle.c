@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,33 +11,60 @@
 #define LEAF_PREFIX 0x00u
 #define NODE_PREFIX 0x01u
 
-/* Fetched once in each thread, for hundreds of thousands of hashes a second pass here.  They last
- * as long as their thread does, and the threads that hash live as long as the process. */
-static _Thread_local EVP_MD *sha256;
-static _Thread_local EVP_MD_CTX *sha256_ctx;
+/* Fetched once in each thread, for hundreds of thousands of hashes a second pass here. */
+struct hasher {
+    EVP_MD *sha256;
+    EVP_MD_CTX *ctx;
+};
+
+static _Thread_local struct hasher *hasher;
+static pthread_once_t hasher_once = PTHREAD_ONCE_INIT;
+static pthread_key_t hasher_key; /* Only for what it does when a thread ends. */
 
 /* There is no log without its hash, and nothing that a caller could do about it. */
-static void must(int rc)
+static void must(bool done)
 {
-    if (rc != 1)
+    if (!done)
         abort();
+}
+
+static void hasher_free(void *memory)
+{
+    struct hasher *gone = memory;
+
+    EVP_MD_CTX_free(gone->ctx);
+    EVP_MD_free(gone->sha256);
+    free(gone);
+}
+
+static void hasher_key_make(void)
+{
+    must(pthread_key_create(&hasher_key, hasher_free) == 0);
+}
+
+static void hasher_make(void)
+{
+    must(pthread_once(&hasher_once, hasher_key_make) == 0);
+    hasher = calloc(1, sizeof *hasher);
+    must(hasher != NULL);
+    hasher->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    hasher->ctx = EVP_MD_CTX_new();
+    must(hasher->sha256 != NULL && hasher->ctx != NULL);
+    must(pthread_setspecific(hasher_key, hasher) == 0);
 }
 
 static EVP_MD_CTX *hash_begin(void)
 {
-    if (sha256 == NULL) {
-        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-        sha256_ctx = EVP_MD_CTX_new();
-        must(sha256 != NULL && sha256_ctx != NULL);
-    }
-    must(EVP_DigestInit_ex2(sha256_ctx, sha256, NULL));
-    return sha256_ctx;
+    if (hasher == NULL)
+        hasher_make();
+    must(EVP_DigestInit_ex2(hasher->ctx, hasher->sha256, NULL) == 1);
+    return hasher->ctx;
 }
 
 static void hash_end(EVP_MD_CTX *ctx, uint8_t out[static MERKLE_HASH_BYTES])
 {
     unsigned size = 0;
-    must(EVP_DigestFinal_ex(ctx, out, &size));
+    must(EVP_DigestFinal_ex(ctx, out, &size) == 1);
     assert(size == MERKLE_HASH_BYTES);
 }
 
@@ -49,7 +77,7 @@ static void node_hash(const uint8_t *left, const uint8_t *right, uint8_t *out)
     memcpy(node + 1, left, MERKLE_HASH_BYTES);
     memcpy(node + 1 + MERKLE_HASH_BYTES, right, MERKLE_HASH_BYTES);
     EVP_MD_CTX *ctx = hash_begin();
-    must(EVP_DigestUpdate(ctx, node, sizeof node));
+    must(EVP_DigestUpdate(ctx, node, sizeof node) == 1);
     hash_end(ctx, out);
 }
 
@@ -63,8 +91,8 @@ void merkle_leaf(const void *entry, size_t size, uint8_t out[static MERKLE_HASH_
     static const uint8_t prefix = LEAF_PREFIX;
 
     EVP_MD_CTX *ctx = hash_begin();
-    must(EVP_DigestUpdate(ctx, &prefix, sizeof prefix));
-    must(EVP_DigestUpdate(ctx, entry, size));
+    must(EVP_DigestUpdate(ctx, &prefix, sizeof prefix) == 1);
+    must(EVP_DigestUpdate(ctx, entry, size) == 1);
     hash_end(ctx, out);
 }
 
