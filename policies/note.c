@@ -107,6 +107,16 @@ static bool cut(struct piece *rest, char mark, struct piece *out_before)
     return true;
 }
 
+/* The characters are looked at one by one first: libsodium 1.0.18 takes every byte above 0x7f for a
+ * slash where char is signed. */
+static STATUS base64_read(struct piece text, uint8_t *out, size_t room, size_t *out_size)
+{
+    for (size_t i = 0; i < text.size; i++)
+        ENSURE((uint8_t)text.text[i] < 0x80, WHY_BAD_INPUT);
+    ENSURE(!failed(decode_base64(text.text, text.size, out, room, out_size)), WHY_BAD_INPUT);
+    return STATUS_OK;
+}
+
 static void typed_key(const struct note_key *key, uint8_t out[static TYPED_KEY_BYTES])
 {
     out[0] = TYPE_ED25519;
@@ -173,8 +183,8 @@ STATUS note_key_parse(const char *text, struct note_key *out_key)
 
     uint8_t typed[TYPED_KEY_BYTES];
     size_t typed_size = 0;
-    struct status status = decode_base64(rest.text, rest.size, typed, sizeof typed, &typed_size);
-    ENSURE(!failed(status) && typed_size == sizeof typed, WHY_BAD_INPUT);
+    TRY(base64_read(rest, typed, sizeof typed, &typed_size));
+    ENSURE(typed_size == sizeof typed, WHY_BAD_INPUT);
     ENSURE(typed[0] == TYPE_ED25519, WHY_BAD_INPUT);
     memcpy(key.public_key, typed + 1, PUBLIC_BYTES);
 
@@ -260,8 +270,8 @@ static STATUS line_check(struct piece line, struct piece text, const struct note
     /* As long as a whole note could make it: signatures of other types are long. */
     uint8_t blob[NOTE_BYTES_MAX / 4 * 3];
     size_t blob_size = 0;
-    struct status status = decode_base64(line.text, line.size, blob, sizeof blob, &blob_size);
-    ENSURE(!failed(status) && blob_size > ID_BYTES, WHY_BAD_INPUT);
+    TRY(base64_read(line, blob, sizeof blob, &blob_size));
+    ENSURE(blob_size > ID_BYTES, WHY_BAD_INPUT);
 
     for (unsigned i = 0; i < key_count; i++) {
         if (strlen(keys[i].name) != name.size || memcmp(keys[i].name, name.text, name.size) != 0 ||
@@ -350,9 +360,8 @@ STATUS checkpoint_parse(const char *text, size_t size, struct checkpoint *out_ch
     memcpy(checkpoint.origin, origin.text, origin.size);
     TRY(size_parse(digits, &checkpoint.size));
     size_t root_size = 0;
-    struct status status =
-        decode_base64(root.text, root.size, checkpoint.root, sizeof checkpoint.root, &root_size);
-    ENSURE(!failed(status) && root_size == sizeof checkpoint.root, WHY_BAD_INPUT);
+    TRY(base64_read(root, checkpoint.root, sizeof checkpoint.root, &root_size));
+    ENSURE(root_size == sizeof checkpoint.root, WHY_BAD_INPUT);
     *out_checkpoint = checkpoint;
     return STATUS_OK;
 }

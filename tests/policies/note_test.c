@@ -141,8 +141,7 @@ Test(note, refuses_names_that_a_line_could_not_hold)
                                         "a+b",
                                         "line\nfeed",
                                         "tab\tbed",
-                                        "no\xc2\xa0"
-                                        "break",
+                                        "thin\xe2\x80\x89space",
                                         "wide\xe3\x80\x80space",
                                         "half\xe2\x80",
                                         "over\xc0\xaflong",
@@ -326,6 +325,7 @@ Test(checkpoint, refuses_every_other_way_to_write_it)
         "o\n5\n" ROOT "\n\n",
         "o\n5\nFH3Ed0eaO2miSx/2Abb8YoT98V/VCr/rDPcOqONyLA==\n",
         "o\n5\nFH3Ed0eaO2miSx/2Abb8YoT98V/VCr/rDPcOqONyLB1=\n",
+        "o\n5\nFH3Ed0eaO2miSx\2572Abb8YoT98V/VCr/rDPcOqONyLB0=\n",
         "two words\n5\n" ROOT "\n",
     };
     struct checkpoint parsed;
