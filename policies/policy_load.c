@@ -335,7 +335,7 @@ STATUS policy_load(const char *path, struct policy **out_policy, char *error, si
         return status;
     }
     bundle_of(&document, policy);
-    status = config_open_bytes(path, document.bytes, document.size, &config);
+    status = config_open_bytes(path, buffer_text(&document), document.size, &config);
     if (!failed(status))
         status = load_all(&(struct policy_load){.config = config, .policy = policy});
     if (failed(status)) {
