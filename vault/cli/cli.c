@@ -4,14 +4,36 @@
 #include <assert.h>
 #include <string.h>
 
+#include "vault/cli/audit.h"
 #include "vault/cli/dev.h"
+#include "vault/cli/health.h"
 #include "vault/cli/help.h"
 #include "vault/cli/say.h"
+#include "vault/cli/scan.h"
+#include "vault/cli/token.h"
 
 const struct cli_command cli_commands[] = {
     {"dev", "init", "[--ports BASE] [--gateways DIR] DIR",
      "Make a development vault and relay: certificates, keys, policies, configuration.",
      " json ports: gateways: ", 1, 1, dev_init},
+    {"status", "", "[--json] [--config FILE]", "Ask vault and relay whether they are ready.",
+     " json config: ", 0, 0, health_status},
+    {"token", "create", "[--json] [--config FILE] [--exp MM/YYYY] [--name TEXT] [--cvv]",
+     "Store a card; its number is read from standard input, never from the command line.",
+     " json config: exp: name: cvv ", 0, 0, token_create},
+    {"token", "show", "[--json] [--config FILE] TOKEN", "Show what a token stands for, masked.",
+     " json config: ", 1, 1, token_show},
+    {"token", "delete", "[--json] [--config FILE] TOKEN", "Erase a token and its card.",
+     " json config: ", 1, 1, token_delete},
+    {"audit", "verify",
+     "[--json] [--config FILE] [--relay] | --store DIR --verifier KEY [--origin NAME]",
+     "Prove that an audit log is whole and unchanged, or name what is not.",
+     " json config: relay store: verifier: origin: ", 0, 0, audit_verify_command},
+    {"audit", "tail", "[--json] [--config FILE] [--relay | --store DIR] [--count N]",
+     "Show the newest entries of an audit log.", " json config: relay store: count: ", 0, 0,
+     audit_tail_command},
+    {"scan", "", "[--json] [--all] PATH...", "Look for card numbers in files and folders.",
+     " json all ", 1, CLI_WORDS_MAX, scan_run},
     {"help", "", "[NOUN]", "Explain a noun, with examples.", " ", 0, 1, help_run},
     {0},
 };

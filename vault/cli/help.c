@@ -43,7 +43,11 @@ static const struct help_text help_texts[] = {
      "Offline.  Finds numbers of 13 to 19 digits with a known prefix and a right check digit, as\n"
      "digits with or without separators, as UTF-16, as packed BCD, and inside base64.  Says "
      "where,\n"
-     "never what.  Exit code 1 when anything was found; what cannot be read is named.\n\n"
+     "and never more than the last four digits.  Links inside folders are not followed; what is\n"
+     "left out or cannot be read is named.  Compressed and encrypted data is not opened: it looks\n"
+     "random, and what looks like BCD in it is counted as chance; --all lists that too.  Exit "
+     "code\n"
+     "1 when anything was found, or could not be read.\n\n"
      "Examples:\n"
      "  cardkeep scan .\n"
      "  cardkeep scan --json /var/log/shop\n"},

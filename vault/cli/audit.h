@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vault/cli/audit.h -- `cardkeep audit verify|tail`: over a store on disk, or a running daemon.
+ *
+ * In      entries and signed checkpoints; the verifier key, which must come from elsewhere.
+ * Out     whether the log is whole; its newest entries.
+ * Never   believes a daemon about its own log: everything is hashed and checked here.
+ * Threads one.
+ */
+#ifndef VAULT_CLI_AUDIT_H
+#define VAULT_CLI_AUDIT_H
+
+#include "vault/cli/cli.h"
+
+enum cli_exit audit_verify_command(const struct cli_arguments *arguments);
+enum cli_exit audit_tail_command(const struct cli_arguments *arguments);
+
+#endif
