@@ -3,8 +3,9 @@
  *
  * In      who did what to what, for whom, from where, by which rule, how it ended.
  * Out     at most AUDIT_ENTRY_BYTES_MAX bytes of JSON in a fixed order of keys, with 16 random
- * bytes of salt. Never   holds a card number, CVV, fingerprint or key byte: texts pass the
- * card-number filter. Threads any.
+ *         bytes of salt.
+ * Never   holds a card number, CVV, fingerprint or key byte: texts pass the card-number filter.
+ * Threads any.
  */
 #ifndef POLICIES_AUDIT_ENTRY_H
 #define POLICIES_AUDIT_ENTRY_H

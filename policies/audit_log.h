@@ -3,8 +3,8 @@
  *
  * In      entries; signed checkpoints from the signer.
  * Out     rows in three families of the daemon's store: entries (u64 seq -> JSON), checkpoints (u64
- *         size -> signed note; u64 size | 'f' -> encoded frontier at that size), state
- *         ("frontier" -> encoded frontier).
+ *         size -> signed note; u64 size | 'f' -> encoded frontier at that size), state ("frontier"
+ *         -> encoded frontier).
  * Never   writes an entry apart from its batch; counts an entry whose batch was not committed;
  *         opens under an origin whose last signed checkpoint the store does not reach (rollback).
  * Threads one at a time: that of the store's writer; audit_log_entry() and

@@ -3,7 +3,9 @@
  *
  * In      entries in order and signed checkpoints, from a store or from a running daemon.
  * Out     how many entries and checkpoints hold, or the first thing that does not, by its sequence
- * number. Never   trusts the stored frontier. Threads one.
+ *         number.
+ * Never   trusts the stored frontier.
+ * Threads one.
  */
 #ifndef POLICIES_AUDIT_VERIFY_H
 #define POLICIES_AUDIT_VERIFY_H

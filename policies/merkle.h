@@ -3,7 +3,9 @@
  *
  * In      entries, one after another.
  * Out     leaf hashes, roots; the frontier (the roots of the full subtrees, largest first) is all
- * that is kept. Never   needs an earlier entry again. Threads one at a time per frontier.
+ *         that is kept.
+ * Never   needs an earlier entry again.
+ * Threads one at a time per frontier.
  */
 #ifndef POLICIES_MERKLE_H
 #define POLICIES_MERKLE_H
@@ -26,7 +28,8 @@ void merkle_leaf(const void *entry, size_t size, uint8_t out[static MERKLE_HASH_
 void merkle_add(struct merkle_frontier *frontier, const uint8_t leaf[static MERKLE_HASH_BYTES]);
 void merkle_root(const struct merkle_frontier *frontier, uint8_t out[static MERKLE_HASH_BYTES]);
 
-/* Both directions of the stored form: u64 size, then the used nodes from the largest down. */
+/* Both directions of the stored form: u64 size, then the used nodes from the largest down.
+ * WHY_BAD_INPUT: not as long as its size says. */
 void merkle_frontier_encode(const struct merkle_frontier *frontier, struct buffer *out);
 STATUS merkle_frontier_decode(const void *bytes, size_t size, struct merkle_frontier *out_frontier);
 

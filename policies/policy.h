@@ -3,9 +3,10 @@
  * decision.
  *
  * In      a YAML document; then questions.
- * Out     yes or no, and the id of the rule that said so.  Deny by default; an explicit deny beats
- * an allow; a missing attribute denies. Never   does input or output after loading; allows what it
- * does not understand. Threads any once loaded.
+ * Out     yes or no, and the id of the rule that said so. Deny by default; an explicit deny beats
+ *         an allow; a missing attribute denies.
+ * Never   does input or output after loading; allows what it does not understand.
+ * Threads any once loaded.
  */
 #ifndef POLICIES_POLICY_H
 #define POLICIES_POLICY_H

@@ -2,10 +2,11 @@
 /* policies/signer.h -- the process that holds the audit signing key, and its other side.
  *
  * In      frames over a socket pair: leaf hashes, in order, and the request to sign.
- * Out     checkpoints.  The signer keeps its own frontier and adds the leaves itself, so that it
- * cannot sign what does not extend what it signed before; it stores size and frontier (fsync,
- * rename) before it lets a signature go. Never   sees an entry; signs anything but its own tree's
- * checkpoint; opens a socket. Threads one.
+ * Out     checkpoints. The signer keeps its own frontier and adds the leaves itself, so that it
+ *         cannot sign what does not extend what it signed before; it stores size and frontier
+ *         (fsync, rename) before it lets a signature go.
+ * Never   sees an entry; signs anything but its own tree's checkpoint; opens a socket.
+ * Threads one.
  */
 #ifndef POLICIES_SIGNER_H
 #define POLICIES_SIGNER_H
@@ -17,8 +18,10 @@
 #include "base/status.h"
 #include "policies/note.h"
 
-/* Frames.  Signer -> log owner: HELLO once at start (encoded frontier, u16-counted verifier key),
- * CHECKPOINT (note). Log owner -> signer: LEAVES (u64 first index, hashes), SIGN (empty). */
+/* Frames.  Signer -> log owner: HELLO once at start (encoded frontier as last signed, u16-counted
+ * verifier key), CHECKPOINT (note), REFUSED (u64 size: where leaves must go on).
+ * Log owner -> signer: LEAVES (u64 first index, hashes), SIGN (empty).  Answers carry the id of
+ * their question; LEAVES that fit have none. */
 enum signer_frame {
     SIGNER_HELLO = 1,
     SIGNER_LEAVES,
@@ -34,10 +37,14 @@ struct signer_options {
     int fd;                 /* Its end of the socket pair. */
 };
 
-/* The signer's main loop; returns at end of file.  Call sandbox_enter() and log_open() before. */
+/* The signer's main loop; returns at end of file.  Call sandbox_enter() and log_open() before.
+ * WHY_NOT_FOUND: no key file; WHY_DENIED: one that others can read; WHY_FORGED: a damaged key or
+ * state file, or a peer that speaks otherwise; WHY_IO: the state could not be stored, so nothing
+ * was signed. */
 STATUS signer_run(const struct signer_options *options);
 
-/* Makes a seed file (mode 0600, never over an existing one) and gives its verifier key. */
+/* Makes a seed file (mode 0600, never over an existing one: WHY_CONFLICT) and gives its verifier
+ * key.  `error` gets a sentence. */
 STATUS signer_key_create(const char *path, const char *origin, struct note_key *out_key,
                          char *error, size_t error_size);
 
