@@ -33,13 +33,21 @@ struct supervise_options {
     struct supervise_satellite satellites[SUPERVISE_SATELLITES_MAX];
     unsigned satellite_count;
     void *owner;
+    /* In the supervisor, for a log: a process ended, with this status of waitpid().  May be NULL.
+     */
+    void (*on_end)(void *owner, const char *name, int wait_status);
 };
 
-/* Forks and watches until told to stop; the exit code for main(). */
+/* Forks and watches until told to stop; the exit code for main(): 0 after a stop in which the core
+ * left in good order, SUPERVISE_EXIT_CONFIG where one of them said so, else 1.  The children ignore
+ * SIGINT (a terminal sends it to all; the supervisor passes SIGTERM on) and are killed when the
+ * supervisor dies. */
 int supervise_run(const struct supervise_options *options);
 
 /* In the core: waits for the next satellite's socket.  *out_index is its place in the table; the
- * caller owns *out_fd.  WHY_NOT_FOUND: the supervisor wants the core to leave (or is gone). */
+ * caller owns *out_fd.  WHY_NOT_FOUND: the supervisor wants the core to leave (or is gone).
+ * WHY_BUSY: nothing waits on a control socket that does not block.  WHY_FORGED: that was no message
+ * of the supervisor's. */
 STATUS supervise_receive(int control_fd, unsigned *out_index, int *out_fd);
 
 #endif
