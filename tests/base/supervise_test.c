@@ -91,6 +91,7 @@ static int patient_core(void *owner, int control_fd)
     (void)owner;
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGTERM, &ignore, NULL);
+    sigaction(SIGPIPE, &ignore, NULL); /* A satellite may be gone before it is greeted. */
     say("core %d\n", getpid());
     for (;;) {
         unsigned index = 0;
