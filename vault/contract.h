@@ -1,46 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vault/contract.h -- what both daemons and the command line must spell alike: paths, codes, limits.
+/* vault/contract.h -- what both daemons and the command line must spell alike: paths, codes,
+ * limits.
  *
  * In      nothing.
- * Out     constants.  This is the only header of vault/ that relay/ may include; it has no functions.
- * Never   declares a function or a struct.
- * Threads any.
+ * Out     constants.  This is the only header of vault/ that relay/ may include; it has no
+ * functions. Never   declares a function or a struct. Threads any.
  */
 #ifndef VAULT_CONTRACT_H
 #define VAULT_CONTRACT_H
 
-#define CONTRACT_PATH_TOKENS            "/v1/tokens"
-#define CONTRACT_PATH_BATCH             "/v1/tokens/batch"
-#define CONTRACT_PATH_LEASES            "/v1/leases"
-#define CONTRACT_PATH_SETTLEMENTS       "/v1/settlements"
+#define CONTRACT_PATH_TOKENS      "/v1/tokens"
+#define CONTRACT_PATH_BATCH       "/v1/tokens/batch"
+#define CONTRACT_PATH_LEASES      "/v1/leases"
+#define CONTRACT_PATH_SETTLEMENTS "/v1/settlements"
 /* Both daemons: GET with the right audit.read.  Checkpoint: the newest signed note (text/plain).
- * Entries: ?start=N&limit=M (1-256) -> {"size": committed, "start": N, "entries": ["<entry bytes as a JSON string>", …],
- * "checkpoints": ["<note>", …]} with the notes whose size lies in (start, start + entries]. */
-#define CONTRACT_PATH_AUDIT_CHECKPOINT  "/v1/audit/checkpoint"
-#define CONTRACT_PATH_AUDIT_ENTRIES     "/v1/audit/entries"
-#define CONTRACT_AUDIT_ENTRIES_MAX      256u
+ * Entries: ?start=N&limit=M (1-256) -> {"size": committed, "start": N, "entries": ["<entry bytes as
+ * a JSON string>", …], "checkpoints": ["<note>", …]} with the notes whose size lies in (start,
+ * start + entries]. */
+#define CONTRACT_PATH_AUDIT_CHECKPOINT "/v1/audit/checkpoint"
+#define CONTRACT_PATH_AUDIT_ENTRIES    "/v1/audit/entries"
+#define CONTRACT_AUDIT_ENTRIES_MAX     256u
 
-#define CONTRACT_BATCH_CARDS_MAX        1000u
-#define CONTRACT_LEASES_MAX             64u
-#define CONTRACT_LEASE_TOKENS_MAX       8u
-#define CONTRACT_METADATA_KEYS_MAX      16u
-#define CONTRACT_METADATA_KEY_MAX       40u
-#define CONTRACT_METADATA_VALUE_MAX     500u
-#define CONTRACT_NAME_MAX               128u /* cardholder_name, bytes of UTF-8 */
-#define CONTRACT_PURCHASE_MAX           128u
-#define CONTRACT_IDEMPOTENCY_KEY_MAX    255u
-#define CONTRACT_TOKEN_MAX              64u  /* characters of any token */
-#define CONTRACT_PAN_DIGITS_MIN         12u
-#define CONTRACT_PAN_DIGITS_MAX         19u
+#define CONTRACT_BATCH_CARDS_MAX       1000u
+#define CONTRACT_LEASES_MAX            64u
+#define CONTRACT_LEASE_TOKENS_MAX      8u
+#define CONTRACT_METADATA_KEYS_MAX     16u
+#define CONTRACT_METADATA_KEY_MAX      40u
+#define CONTRACT_METADATA_VALUE_MAX    500u
+#define CONTRACT_NAME_MAX              128u /* cardholder_name, bytes of UTF-8 */
+#define CONTRACT_PURCHASE_MAX          128u
+#define CONTRACT_IDEMPOTENCY_KEY_MAX   255u
+#define CONTRACT_TOKEN_MAX             64u /* characters of any token */
+#define CONTRACT_PAN_DIGITS_MIN        12u
+#define CONTRACT_PAN_DIGITS_MAX        19u
 
 /* Tokens: prefix, 22 characters of base62 (128 random bits), 4 check characters: see vault/token.h.
  * Live vaults have no "test_". */
-#define CONTRACT_TOKEN_PREFIX           "tok_"
-#define CONTRACT_CVV_PREFIX             "cvv_"
-#define CONTRACT_TEST_INFIX             "test_"
+#define CONTRACT_TOKEN_PREFIX "tok_"
+#define CONTRACT_CVV_PREFIX   "cvv_"
+#define CONTRACT_TEST_INFIX   "test_"
 
 /* Every error code: name, HTTP status, code, title (interfaces.md 1). */
-#define CONTRACT_PROBLEMS(X)                                                                        \
+#define CONTRACT_PROBLEMS(X)                                                                       \
     X(INVALID_JSON, 400, "invalid_json", "The body is not valid JSON.")                            \
     X(INVALID_HEADER, 400, "invalid_header", "A header is not valid.")                             \
     X(INVALID_FRAMING, 400, "invalid_framing", "The request's framing is not valid.")              \

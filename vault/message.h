@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vault/message.h -- what front and keeper say to each other: one struct a message, both directions
+ * here.
+ *
+ * In      structs.
+ * Out     frame bodies, and structs again; decoding treats the other side as hostile: a bad body is
+ * in->bad. Never   copies a number or a code: decoded structs lend them from the frame, which wipes
+ * itself. Threads any.
+ *
+ * Front to keeper: a caller, then what the request is about.  A request that the front could not
+ * read travels all the same, with its problem: the keeper decides first whether this caller may ask
+ * at all, then answers the problem.
+ */
+#ifndef VAULT_MESSAGE_H
+#define VAULT_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "vault/contract.h"
+#include "vault/problem.h"
+#include "vault/view.h"
+
+enum message_type {
+    /* Keeper to front. */
+    MESSAGE_STATE =
+        1, /* u8 ready, counted why, u32 size and metrics text: at start and each second. */
+    MESSAGE_PROBLEM, /* problem */
+    MESSAGE_VIEW,    /* u8 replayed, view */
+    MESSAGE_VIEWS,   /* u8 replayed, u16 count, of u8 good and view or problem */
+    MESSAGE_CVV,     /* u8 replayed, counted token, u64 expiry */
+    MESSAGE_EMPTY,
+    MESSAGE_LEASES,  /* u16 count, of u8 good and lease or problem */
+    MESSAGE_SETTLED, /* u16 count, of u8 good and counted lease id or problem */
+    MESSAGE_TEXT,    /* the body as it is */
+    /* Front to keeper. */
+    MESSAGE_TOKENIZE = 32, /* caller, u8 batch, u16 count, cards */
+    MESSAGE_SHOW,          /* caller, counted token */
+    MESSAGE_ERASE,         /* caller, counted token */
+    MESSAGE_CVV_STORE,     /* caller, counted token, card (its CVV and purchase) */
+    MESSAGE_LEASE,         /* caller, u16 count, lease requests */
+    MESSAGE_SETTLE,        /* caller, u16 count, settlements */
+    MESSAGE_AUDIT_HEAD,    /* caller */
+    MESSAGE_AUDIT_READ,    /* caller, u64 start, u32 limit */
+    MESSAGE_TYPE_END
+};
+
+/* Who asks, as the front saw it. */
+struct message_caller {
+    bool verified;   /* By a certificate that holds. */
+    char uri[256];   /* Its URI SAN. */
+    char origin[64]; /* Address and port. */
+    char request_id[65];
+    char idempotency_key[CONTRACT_IDEMPOTENCY_KEY_MAX + 1]; /* "": none. */
+    struct problem problem; /* What is wrong with the request, code NONE when nothing is. */
+};
+
+/* One card as sent. */
+struct message_card {
+    struct problem problem; /* What is wrong with this card; then nothing else counts. */
+    const uint8_t *number;
+    uint8_t number_size;
+    const uint8_t *cvv;
+    uint8_t cvv_size; /* 0: none came along. */
+    uint8_t exp_month;
+    uint16_t exp_year;
+    const uint8_t *name;
+    uint8_t name_size;
+    uint8_t format; /* enum policy_format, or MESSAGE_FORMAT_DEFAULT. */
+    bool single_use;
+    int64_t expires_ms;
+    char purchase[CONTRACT_PURCHASE_MAX + 1];
+    const uint8_t *metadata;
+    uint32_t metadata_size;
+};
+#define MESSAGE_FORMAT_DEFAULT 255u
+
+/* One lease as asked for. */
+struct message_lease {
+    struct problem problem;
+    char submission[65];
+    char destination[64];
+    char purpose[64];
+    char on_behalf_of[64];
+    char tokens[CONTRACT_LEASE_TOKENS_MAX][CONTRACT_TOKEN_MAX + 1];
+    unsigned token_count;
+    char cvv_tokens[CONTRACT_LEASE_TOKENS_MAX][CONTRACT_TOKEN_MAX + 1];
+    unsigned cvv_count;
+};
+
+enum message_outcome {
+    MESSAGE_OUTCOME_ANSWERED,
+    MESSAGE_OUTCOME_NOT_SENT,
+    MESSAGE_OUTCOME_SENT_NO_ANSWER,
+    MESSAGE_OUTCOME_COUNT
+};
+extern const char *const message_outcome_names[]; /* NULL-terminated. */
+
+struct message_settlement {
+    struct problem problem;
+    char lease_id[65];
+    enum message_outcome outcome;
+};
+
+void message_caller_encode(const struct message_caller *caller, struct buffer *out);
+void message_caller_decode(struct cursor *in, struct message_caller *out_caller);
+
+void message_card_encode(const struct message_card *card, struct buffer *out);
+void message_card_decode(struct cursor *in, struct message_card *out_card);
+
+void message_lease_encode(const struct message_lease *lease, struct buffer *out);
+void message_lease_decode(struct cursor *in, struct message_lease *out_lease);
+
+void message_settlement_encode(const struct message_settlement *settlement, struct buffer *out);
+void message_settlement_decode(struct cursor *in, struct message_settlement *out_settlement);
+
+/* A granted lease, piece by piece, as the keeper opens it: begin, cards, CVVs.  The counts come
+ * first. */
+struct message_lent_card {
+    char token[CONTRACT_TOKEN_MAX + 1];
+    const uint8_t *number;
+    uint8_t number_size;
+    uint8_t exp_month;
+    uint16_t exp_year;
+    const uint8_t *name;
+    uint8_t name_size;
+};
+void message_lent_card_encode(const struct message_lent_card *card, struct buffer *out);
+void message_lent_card_decode(struct cursor *in, struct message_lent_card *out_card);
+
+/* u8 length and bytes. */
+void message_bytes_encode(const void *bytes, size_t size, struct buffer *out);
+const uint8_t *message_bytes_decode(struct cursor *in, uint8_t *out_size);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault/settings.h"
+
+#include <string.h>
+
+#include "vault/cvv.h"
+
+static const char *const environments[] = {"development", "production", NULL};
+
+static void settings_read_listen(struct settings *out, const struct config_node *root)
+{
+    struct config *config = out->config;
+    const struct config_node *listen = config_map(config, root, "listen", true);
+    const struct config_node *api = config_map(config, listen, "api", true);
+    const struct config_node *metrics = config_map(config, listen, "metrics", false);
+
+    config_address(config, api, "address", "127.0.0.1:8443", out->api.host, sizeof out->api.host,
+                   &out->api.port);
+    out->api.certificate = config_path(config, api, "certificate", NULL);
+    out->api.key = config_path(config, api, "key", NULL);
+    out->api.clients = config_path(config, api, "clients", NULL);
+    if (metrics != NULL)
+        config_address(config, metrics, "address", "127.0.0.1:9464", out->metrics.host,
+                       sizeof out->metrics.host, &out->metrics.port);
+}
+
+static void settings_read_keys(struct settings *out, const struct config_node *root)
+{
+    struct config *config = out->config;
+    const struct config_node *seal = config_map(config, root, "seal", true);
+    const struct config_node *signer = config_map(config, root, "signer", true);
+
+    out->seal_kind = config_text(config, seal, "kind", NULL);
+    out->seal_path = config_path(config, seal, "path", NULL);
+    if (out->seal_kind != NULL && strcmp(out->seal_kind, "file") != 0)
+        config_complain(config, seal, "`kind` must be `file`");
+    else if (out->production)
+        config_complain(config, seal,
+                        "a file seal is for development; it is refused where `environment` is "
+                        "`production`");
+    out->signer_key = config_path(config, signer, "key", NULL);
+    out->signer_state = config_path(config, signer, "state", NULL);
+    out->origin = config_text(config, signer, "origin", NULL);
+}
+
+static void settings_read_limits(struct settings *out, const struct config_node *root)
+{
+    struct config *config = out->config;
+    const struct config_node *limits = config_map(config, root, "limits", false);
+    const struct config_node *log = config_map(config, root, "log", false);
+    int level = LOG_INFO;
+
+    out->limits = http_limits_default();
+    out->limits.body_bytes = 1u << 20;
+    out->cache_bytes = 256u << 20;
+    out->cvv_cells = CVV_CELL_COUNT;
+    out->lease_ms = 120 * 1000;
+    if (limits != NULL) {
+        struct http_limits *http = &out->limits;
+        http->connections = (unsigned)config_int(config, limits, "connections", 4096, 1, 1 << 20);
+        http->connections_per_second =
+            (unsigned)config_int(config, limits, "connections_per_second", 0, 0, 1 << 20);
+        http->in_flight = (unsigned)config_int(config, limits, "in_flight", 8192, 1, 1 << 16);
+        http->body_bytes =
+            (size_t)config_size(config, limits, "body", 1 << 20, 4096, 2 * 1024 * 1024);
+        out->cache_bytes =
+            (uint64_t)config_size(config, limits, "cache", 256 << 20, 1 << 20, 1LL << 40);
+        out->cvv_cells =
+            (unsigned)config_int(config, limits, "cvv_cells", CVV_CELL_COUNT, 1, 1 << 20);
+        out->lease_ms =
+            config_duration_ms(config, limits, "lease", 120 * 1000, 1000, 15 * 60 * 1000);
+    }
+    if (log != NULL)
+        level = config_choice(config, log, "level", log_level_names, LOG_INFO);
+    out->log_level = (enum log_level)level;
+}
+
+STATUS settings_read(const char *path, struct settings *out_settings, char *error,
+                     size_t error_size)
+{
+    struct settings out = {0};
+    struct status status = config_open(path, &out.config);
+
+    if (!failed(status)) {
+        const struct config_node *root = config_root(out.config);
+        out.production = config_choice(out.config, root, "environment", environments, -1) == 1;
+        out.data = config_path(out.config, root, "data", NULL);
+        out.user = config_text_or_null(out.config, root, "user");
+        out.policies = config_path(out.config, root, "policies", NULL);
+        settings_read_listen(&out, root);
+        settings_read_keys(&out, root);
+        settings_read_limits(&out, root);
+        status = config_finish(out.config);
+    }
+    if (failed(status)) {
+        (void)snprintf(error, error_size, "%s",
+                       out.config == NULL ? "out of memory" : config_error(out.config));
+        settings_free(&out);
+        return status;
+    }
+    *out_settings = out;
+    return STATUS_OK;
+}
+
+void settings_free(struct settings *settings)
+{
+    config_free(&settings->config);
+}
+
+void settings_print(const struct settings *settings, FILE *out)
+{
+    const struct http_limits *limits = &settings->limits;
+
+    (void)fprintf(out, "environment: %s\n", settings->production ? "production" : "development");
+    (void)fprintf(out, "data: %s\n", settings->data);
+    (void)fprintf(out, "listen:\n  api: {address: %s:%u, certificate: %s, clients: %s}\n",
+                  settings->api.host, settings->api.port, settings->api.certificate,
+                  settings->api.clients);
+    if (settings->metrics.port != 0)
+        (void)fprintf(out, "  metrics: {address: %s:%u}\n", settings->metrics.host,
+                      settings->metrics.port);
+    (void)fprintf(out, "seal: {kind: %s, path: %s}\n", settings->seal_kind, settings->seal_path);
+    (void)fprintf(out, "signer: {key: %s, state: %s, origin: %s}\n", settings->signer_key,
+                  settings->signer_state, settings->origin);
+    (void)fprintf(out, "policies: %s\n", settings->policies);
+    (void)fprintf(out, "limits: {connections: %u, in_flight: %u, body: %zuB, cache: %lluMiB, ",
+                  limits->connections, limits->in_flight, limits->body_bytes,
+                  (unsigned long long)(settings->cache_bytes >> 20));
+    (void)fprintf(out, "cvv_cells: %u, lease: %llds}\n", settings->cvv_cells,
+                  (long long)(settings->lease_ms / 1000));
+    (void)fprintf(out, "log: {level: %s}\n", log_level_names[settings->log_level]);
+}

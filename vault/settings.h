@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vault/settings.h -- the vault's configuration file, checked.
+ *
+ * In      a YAML file (interfaces.md 4 is its form; vault/vault.example.yaml a commented example).
+ * Out     plain data that every process of the vault reads; or one sentence that says what is
+ * wrong. Never   holds a secret: it names the files that do. Threads any once read.
+ */
+#ifndef VAULT_SETTINGS_H
+#define VAULT_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/config.h"
+#include "base/http.h"
+#include "base/log.h"
+#include "base/status.h"
+
+struct settings_listen {
+    char host[64];
+    uint16_t port;
+    const char *certificate;
+    const char *key;
+    const char *clients;
+};
+
+struct settings {
+    struct config *config; /* Owns the texts. */
+    bool production;
+    const char *data;
+    const char *user; /* NULL: stay who started us. */
+    struct settings_listen api;
+    struct settings_listen metrics;
+    const char *seal_kind;
+    const char *seal_path;
+    const char *signer_key;
+    const char *signer_state;
+    const char *origin;
+    const char *policies;
+    struct http_limits limits;
+    uint64_t cache_bytes;
+    unsigned cvv_cells;
+    int64_t lease_ms;
+    enum log_level log_level;
+};
+
+/* `error` gets `file:line: …`. */
+STATUS settings_read(const char *path, struct settings *out_settings, char *error,
+                     size_t error_size);
+void settings_free(struct settings *settings);
+
+/* What was understood, with defaults: for --check. */
+void settings_print(const struct settings *settings, FILE *out);
+
+#endif

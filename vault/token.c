@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault/token.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/encode.h"
+#include "base/redact.h"
+
+static const char alphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/* CRC-32 (IEEE 802.3), bit by bit: a token has some 30 characters. */
+static uint32_t token_crc(const char *text)
+{
+    uint32_t crc = UINT32_MAX;
+
+    for (const char *at = text; *at != '\0'; at++) {
+        crc ^= (uint8_t)*at;
+        for (unsigned bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ ((crc & 1u) != 0 ? 0xEDB88320u : 0u);
+    }
+    return ~crc;
+}
+
+void token_check(const char *text, char out[static TOKEN_CHECK_CHARS + 1])
+{
+    uint32_t rest = token_crc(text);
+
+    for (unsigned i = 0; i < TOKEN_CHECK_CHARS; i++) {
+        out[i] = alphabet[rest % 62];
+        rest /= 62;
+    }
+    out[TOKEN_CHECK_CHARS] = '\0';
+}
+
+void token_make_opaque(bool live, char out[static CONTRACT_TOKEN_MAX + 1])
+{
+    uint8_t bits[16];
+    char text[ENCODE_BASE62_CHARS + 1];
+    char check[TOKEN_CHECK_CHARS + 1];
+
+    random_bytes(bits, sizeof bits);
+    encode_base62(bits, text);
+    (void)snprintf(out, CONTRACT_TOKEN_MAX + 1, "%s%s%s", CONTRACT_TOKEN_PREFIX,
+                   live ? "" : CONTRACT_TEST_INFIX, text);
+    token_check(out, check);
+    (void)strncat(out, check, TOKEN_CHECK_CHARS);
+}
+
+/* RFC 9562 section 5.4. */
+void token_make_uuid(char out[static CONTRACT_TOKEN_MAX + 1])
+{
+    uint8_t bits[16];
+    char hex[33];
+
+    random_bytes(bits, sizeof bits);
+    bits[6] = (uint8_t)((bits[6] & 0x0Fu) | 0x40u);
+    bits[8] = (uint8_t)((bits[8] & 0x3Fu) | 0x80u);
+    encode_hex(bits, sizeof bits, hex);
+    (void)snprintf(out, CONTRACT_TOKEN_MAX + 1, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12,
+                   hex + 16, hex + 20);
+}
+
+void token_make_card_shaped(const struct policy_tenant *tenant, const struct card_mask *mask,
+                            const char *first8, char out[static CONTRACT_TOKEN_MAX + 1])
+{
+    unsigned length = mask->length;
+    unsigned first = tenant->card_keep_first;
+    unsigned last = tenant->card_keep_last ? 4 : 0;
+
+    assert(length >= CONTRACT_PAN_DIGITS_MIN);
+    assert(length <= CONTRACT_PAN_DIGITS_MAX);
+    assert(first == 0 || first == 6 || first == 8);
+    if (length <= 14)
+        first = 0; /* Short numbers show their last four only. */
+    do {
+        for (unsigned i = 0; i < length; i++)
+            out[i] = (char)('0' + random_below(10));
+        out[length] = '\0';
+        memcpy(out, first8, first);
+        memcpy(out + length - last, mask->last4, last);
+    } while (redact_luhn((const uint8_t *)out, length) != tenant->card_pass_luhn);
+}
+
+static bool token_is_opaque(const char *token, size_t size)
+{
+    char check[TOKEN_CHECK_CHARS + 1];
+    char body[CONTRACT_TOKEN_MAX + 1];
+    size_t prefix = strlen(CONTRACT_TOKEN_PREFIX);
+
+    if (strncmp(token + prefix, CONTRACT_TEST_INFIX, strlen(CONTRACT_TEST_INFIX)) == 0)
+        prefix += strlen(CONTRACT_TEST_INFIX);
+    if (size != prefix + ENCODE_BASE62_CHARS + TOKEN_CHECK_CHARS)
+        return false;
+    (void)snprintf(body, sizeof body, "%.*s", (int)(size - TOKEN_CHECK_CHARS), token);
+    token_check(body, check);
+    return strcmp(check, token + size - TOKEN_CHECK_CHARS) == 0;
+}
+
+bool token_is_well_formed(const char *token)
+{
+    size_t size = strlen(token);
+
+    if (size > CONTRACT_TOKEN_MAX)
+        return false;
+    if (strncmp(token, CONTRACT_TOKEN_PREFIX, strlen(CONTRACT_TOKEN_PREFIX)) == 0)
+        return token_is_opaque(token, size);
+    if (size == 36)
+        return strspn(token, "0123456789abcdef-") == size;
+    return size >= CONTRACT_PAN_DIGITS_MIN && size <= CONTRACT_PAN_DIGITS_MAX &&
+           strspn(token, "0123456789") == size;
+}
