@@ -31,9 +31,11 @@ enum message_type {
     MESSAGE_VIEWS,   /* u8 replayed, u16 count, of u8 good and view or problem */
     MESSAGE_CVV,     /* u8 replayed, counted token, u64 expiry */
     MESSAGE_EMPTY,
-    MESSAGE_LEASES,  /* u16 count, of u8 good and lease or problem */
+    /* u16 count, of u8 good and problem, or {counted lease id, u64 expiry, u8 count and lent cards,
+     * u8 count and {counted token, code by message_bytes_encode()}} */
+    MESSAGE_LEASES,
     MESSAGE_SETTLED, /* u16 count, of u8 good and counted lease id or problem */
-    MESSAGE_TEXT,    /* the body as it is */
+    MESSAGE_TEXT,    /* counted content type, then the body as it is */
     /* Front to keeper. */
     MESSAGE_TOKENIZE = 32, /* caller, u8 batch, u16 count, cards */
     MESSAGE_SHOW,          /* caller, counted token */
