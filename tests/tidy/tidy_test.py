@@ -130,7 +130,7 @@ class Tidy(unittest.TestCase):
             self.refuses("vault/notes.txt", grouped, "vault/notes.txt:1: card")
         digest = "ab" * 10 + number + "cd"
         wrong = number[:-1] + str((int(number[-1]) + 1) % 10)
-        for fine in ("4242 4242 4242 4242", wrong, "9" + number * 2, digest):
+        for fine in ("4242 4242 4242 4242", wrong, "9" + number * 2, digest, "0" * 16):
             self.assertEqual(self.lines(files={"vault/notes.txt": fine}), [], fine)
 
     def test_readmes(self):
