@@ -145,17 +145,16 @@ static void op_deliver(struct client_op **op_at, CURLcode code)
         answer.status = (int)status;
     client_op_unlink(op); /* Before the owner hears: it may start or cancel others. */
     op_judge(op, code, &answer);
-    char *at = (char *)op->head.bytes;
-    char *end = at + op->head.size;
-    while (at < end) {
-        char *value = at + strlen(at) + 1;
+    for (size_t at = 0; at < op->head.size;) {
+        char *name = (char *)op->head.bytes + at;
+        char *value = name + strlen(name) + 1;
         if (answer.header_count == CLIENT_OP_HEADERS_MAX) {
             answer.result = CLIENT_MALFORMED;
             answer.trouble = CLIENT_TROUBLE_PROTOCOL;
             break;
         }
-        headers[answer.header_count++] = (struct client_header){.name = at, .value = value};
-        at = value + strlen(value) + 1;
+        headers[answer.header_count++] = (struct client_header){.name = name, .value = value};
+        at += strlen(name) + strlen(value) + 2;
     }
     answer.body = op->body.bytes;
     answer.body_size = op->body.size;

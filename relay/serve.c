@@ -68,7 +68,7 @@ static void on_metrics_call(void *owner, struct http_call *call)
 
 static void on_last_entry(struct ledger_op *op)
 {
-    struct serve *serve = (struct serve *)((char *)op - offsetof(struct serve, note.op));
+    struct serve *serve = (void *)((char *)op - offsetof(struct serve, note.op));
 
     loop_stop(serve->relay.loop);
 }

@@ -152,8 +152,7 @@ void submission_fail(struct submission *submission, enum problem_code code, enum
 
 static void on_refusal_recorded(struct ledger_op *op)
 {
-    struct submission *submission =
-        (struct submission *)((char *)op - offsetof(struct submission, entry.op));
+    struct submission *submission = (void *)((char *)op - offsetof(struct submission, entry.op));
 
     if (failed(op->status)) {
         /* Even a refusal is said only once it is on record. */

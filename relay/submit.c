@@ -19,8 +19,8 @@ static void step_fill(struct submission *submission);
 static void step_send(struct submission *submission);
 static void step_end(struct submission *submission);
 
-#define SUBMISSION_OF(op_, member)                                                                 \
-    ((struct submission *)((char *)(op_)-offsetof(struct submission, member)))
+/* Through void, for an op stands where its struct wants it. */
+#define SUBMISSION_OF(op_, member) ((void *)((char *)(op_)-offsetof(struct submission, member)))
 
 /* Ends the journey before anything was sent. */
 static void give_up(struct submission *submission, enum problem_code code, enum answer_failed by)

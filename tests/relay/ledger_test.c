@@ -273,8 +273,9 @@ Test(ledger, keeps_a_settlement_until_it_is_settled)
     ledger_reopen();
     cr_assert_str_eq(settlements(&before), "sub_test_1 lea_1 answered;");
 
-    struct ledger_settled settled = {
-        .op = {.apply = ledger_rows_settled_apply, .done = nowhere}, .ids = {"sub_test_1"}, .count = 1};
+    struct ledger_settled settled = {.op = {.apply = ledger_rows_settled_apply, .done = nowhere},
+                                     .ids = {"sub_test_1"},
+                                     .count = 1};
     ledger_run(ledger, &settled.op);
     cr_assert_str_eq(settlements(&after), "");
 }
