@@ -11,6 +11,7 @@
 #include "base/encode.h"
 #include "base/json.h"
 #include "base/own.h"
+#include "vault/cli/probe.h"
 #include "vault/cli/say.h"
 
 #define CONFIG_DEFAULT    ".cardkeep/cli.yaml"
@@ -24,6 +25,8 @@ struct endpoint {
     char host[256];
     uint16_t port;
     char address[288];
+    char metrics_host[256];
+    uint16_t metrics_port;
     const char *name;
     const char *authorities;
     const char *verifier;
@@ -63,6 +66,8 @@ static void endpoint_read(struct daemon *daemon, enum daemon_which which,
         return;
     config_address(config, map, "address", NULL, endpoint->host, sizeof endpoint->host,
                    &endpoint->port);
+    config_address(config, map, "metrics", NULL, endpoint->metrics_host,
+                   sizeof endpoint->metrics_host, &endpoint->metrics_port);
     bool v6 = strchr(endpoint->host, ':') != NULL;
     (void)snprintf(endpoint->address, sizeof endpoint->address, v6 ? "[%s]:%u" : "%s:%u",
                    endpoint->host, endpoint->port);
@@ -124,6 +129,16 @@ const char *daemon_address(const struct daemon *daemon, enum daemon_which which)
 const char *daemon_verifier(const struct daemon *daemon, enum daemon_which which)
 {
     return daemon->endpoints[which].verifier;
+}
+
+enum cli_exit daemon_probe(const struct daemon *daemon, enum daemon_which which, const char *target,
+                           struct daemon_answer *out_answer)
+{
+    const struct endpoint *endpoint = &daemon->endpoints[which];
+    *out_answer = (struct daemon_answer){.body = BUFFER(DAEMON_ANSWER_BYTES_MAX)};
+    struct status status = probe_get(endpoint->metrics_host, endpoint->metrics_port, target,
+                                     &out_answer->body, &out_answer->status);
+    return failed(status) ? CLI_UNREACHABLE : CLI_DONE;
 }
 
 struct fetch {

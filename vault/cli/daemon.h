@@ -47,4 +47,9 @@ enum cli_exit daemon_ask(const struct daemon *daemon, const struct daemon_reques
 const char *daemon_address(const struct daemon *daemon, enum daemon_which which);
 const char *daemon_verifier(const struct daemon *daemon, enum daemon_which which);
 
+/* GET on the metrics listener, plain HTTP as probes use it: /readyz, /metrics.  The caller frees
+ * the body in either case; CLI_UNREACHABLE where there is no whole answer, and nothing is said. */
+enum cli_exit daemon_probe(const struct daemon *daemon, enum daemon_which which, const char *target,
+                           struct daemon_answer *out_answer);
+
 #endif

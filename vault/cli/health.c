@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault/cli/health.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -10,6 +11,7 @@
 
 #define PATH_READY     "/readyz"
 #define NODES_MAX      256u
+#define TEXT_SIZE      256u
 #define LINE_BYTES_MAX 65536u
 
 static void answer_free(struct daemon_answer *answer)
@@ -17,53 +19,77 @@ static void answer_free(struct daemon_answer *answer)
     buffer_free(&answer->body);
 }
 
-static bool says_sealed(const struct daemon_answer *answer)
+/* What one daemon said of itself. */
+struct health {
+    enum cli_exit code;
+    char failing[TEXT_SIZE]; /* The checks that are not "ok", with spaces between; "" for none. */
+};
+
+static const char *const states[] = {[CLI_DONE] = "ready",
+                                     [CLI_FOUND] = "not ready",
+                                     [CLI_UNREACHABLE] = "unreachable",
+                                     [CLI_REFUSED] = "refused",
+                                     [CLI_SEALED] = "sealed"};
+
+/* {"checks": {"store": "ok", "seal": "failed", …}, "ready": false} */
+static void checks_read(const struct json *json, struct health *health)
+{
+    uint32_t checks = json_member(json, 0, "checks");
+    if (checks == JSON_NONE || json->nodes[checks].type != JSON_OBJECT)
+        return;
+    size_t used = 0;
+    uint32_t key = json_first(json, checks);
+    for (uint32_t i = 0; i < json->nodes[checks].count; i++) {
+        char name[TEXT_SIZE / 4];
+        size_t length = 0;
+        uint32_t value = key + 1;
+        if (!json_equals(json, value, "ok") &&
+            !failed(json_string(json, key, name, sizeof name, &length)) &&
+            used + length + 2 < sizeof health->failing) {
+            if (strcmp(name, "seal") == 0)
+                health->code = CLI_SEALED;
+            int size = snprintf(health->failing + used, sizeof health->failing - used, " %s", name);
+            used += size > 0 ? (size_t)size : 0;
+        }
+        key = json->nodes[value].next;
+    }
+}
+
+static void health_ask(const struct daemon *daemon, enum daemon_which which, struct health *out)
 {
     struct json_node nodes[NODES_MAX];
     struct json json;
     size_t at = 0;
-    if (failed(json_read(answer->body.bytes, answer->body.size, nodes, NODES_MAX, &json, &at)) ||
+    struct daemon_answer answer OWNED(answer_free) = {0};
+    *out = (struct health){.code = daemon_probe(daemon, which, PATH_READY, &answer)};
+    if (out->code != CLI_DONE || answer.status == 200)
+        return;
+    out->code = CLI_FOUND;
+    if (failed(json_read(answer.body.bytes, answer.body.size, nodes, NODES_MAX, &json, &at)) ||
         nodes[0].type != JSON_OBJECT)
-        return false;
+        return;
     uint32_t code = json_member(&json, 0, "code");
-    return code != JSON_NONE && json_equals(&json, code, "sealed");
+    if (code != JSON_NONE && json_equals(&json, code, "sealed"))
+        out->code = CLI_SEALED;
+    checks_read(&json, out);
 }
 
-static enum cli_exit ask_one(const struct daemon *daemon, enum daemon_which which, const char *name,
-                             struct json_writer *writer)
+static void health_write(const struct daemon *daemon, enum daemon_which which, const char *name,
+                         const struct health *health, struct json_writer *writer)
 {
-    struct daemon_answer answer OWNED(answer_free) = {0};
-    enum cli_exit code = daemon_fetch(
-        daemon, &(struct daemon_request){.which = which, .method = "GET", .target = PATH_READY},
-        &answer);
-    const char *state = "unreachable";
-    if (code == CLI_DONE && answer.status == 200) {
-        state = "ready";
-    } else if (code == CLI_DONE && (answer.status == 401 || answer.status == 403)) {
-        state = "refused";
-        code = CLI_REFUSED;
-    } else if (code == CLI_DONE) {
-        bool sealed = says_sealed(&answer);
-        state = sealed ? "sealed" : "not ready";
-        code = sealed ? CLI_SEALED : CLI_FOUND;
-    }
     json_key(writer, name);
     json_begin_object(writer);
     json_put_member(writer, "address", daemon_address(daemon, which));
-    json_put_member(writer, "state", state);
+    json_put_member(writer, "state", states[health->code]);
+    json_put_member(writer, "failing", health->failing[0] == '\0' ? "" : health->failing + 1);
     json_end_object(writer);
-    return code;
 }
 
-static void line_say(const char *name, const struct daemon *daemon, enum daemon_which which,
-                     enum cli_exit code)
+static void health_say(const struct daemon *daemon, enum daemon_which which, const char *name,
+                       const struct health *health)
 {
-    static const char *const states[] = {[CLI_DONE] = "ready",
-                                         [CLI_FOUND] = "not ready",
-                                         [CLI_UNREACHABLE] = "unreachable",
-                                         [CLI_REFUSED] = "refused",
-                                         [CLI_SEALED] = "sealed"};
-    say_out("%-6s %-22s %s\n", name, daemon_address(daemon, which), states[code]);
+    say_out("%-6s %-22s %s%s%s\n", name, daemon_address(daemon, which), states[health->code],
+            health->failing[0] == '\0' ? "" : ":", health->failing);
 }
 
 enum cli_exit health_status(const struct cli_arguments *arguments)
@@ -72,17 +98,21 @@ enum cli_exit health_status(const struct cli_arguments *arguments)
     enum cli_exit code = daemon_open(arguments, &daemon);
     if (code != CLI_DONE)
         return code;
-    OWNED(buffer_free) struct buffer text = BUFFER(LINE_BYTES_MAX);
-    struct json_writer writer = json_writer_over(&text);
-    json_begin_object(&writer);
-    enum cli_exit vault = ask_one(daemon, DAEMON_VAULT, "vault", &writer);
-    enum cli_exit relay = ask_one(daemon, DAEMON_RELAY, "relay", &writer);
-    json_end_object(&writer);
+    struct health vault;
+    struct health relay;
+    health_ask(daemon, DAEMON_VAULT, &vault);
+    health_ask(daemon, DAEMON_RELAY, &relay);
     if (cli_wants_json(arguments)) {
+        OWNED(buffer_free) struct buffer text = BUFFER(LINE_BYTES_MAX);
+        struct json_writer writer = json_writer_over(&text);
+        json_begin_object(&writer);
+        health_write(daemon, DAEMON_VAULT, "vault", &vault, &writer);
+        health_write(daemon, DAEMON_RELAY, "relay", &relay, &writer);
+        json_end_object(&writer);
         say_out("%s\n", buffer_text(&text));
     } else {
-        line_say("vault", daemon, DAEMON_VAULT, vault);
-        line_say("relay", daemon, DAEMON_RELAY, relay);
+        health_say(daemon, DAEMON_VAULT, "vault", &vault);
+        health_say(daemon, DAEMON_RELAY, "relay", &relay);
     }
-    return vault != CLI_DONE ? vault : relay;
+    return vault.code != CLI_DONE ? vault.code : relay.code;
 }

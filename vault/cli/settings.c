@@ -113,10 +113,12 @@ void settings_cli(const struct settings_ports *ports, struct buffer *out)
     assert(ports != NULL);
     buffer_format(out,
                   "# Where the command line finds the daemons, and as whom it calls them.\n"
-                  "vault: {address: \"127.0.0.1:%u\", name: localhost, authorities: tls/ca.pem}\n"
-                  "relay: {address: \"127.0.0.1:%u\", name: localhost, authorities: tls/ca.pem}\n"
+                  "vault: {address: \"127.0.0.1:%u\", name: localhost, authorities: tls/ca.pem, "
+                  "metrics: \"127.0.0.1:%u\"}\n"
+                  "relay: {address: \"127.0.0.1:%u\", name: localhost, authorities: tls/ca.pem, "
+                  "metrics: \"127.0.0.1:%u\"}\n"
                   "identity: {certificate: tls/shop.pem, key: tls/shop.key}\n"
                   "auditor: {certificate: tls/auditor.pem, key: tls/auditor.key}\n"
                   "verifiers: {vault: keys/vault-signer.pub, relay: keys/relay-signer.pub}\n",
-                  ports->vault, ports->relay);
+                  ports->vault, ports->vault_metrics, ports->relay, ports->relay_metrics);
 }
