@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the flow tests: `run.py [--build FOLDER] [WORD…]`, a word picking files that have it in
+their name.
+
+Each file has a system of its own; each function of it that takes one is a test, and its name is
+what it holds to be true.  A file ends with the test that its system stops in order, that both its
+logs are whole, and that nothing it wrote holds a card.
+"""
+import argparse
+import importlib.util
+import inspect
+import os
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402  pylint: disable=wrong-import-position
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location("flow_" + name[:-3], os.path.join(HERE, name))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def tests_of(module):
+    """Its functions that take a system, in the order of the file."""
+    found = [one for one in vars(module).values()
+             if inspect.isfunction(one) and one.__module__ == module.__name__ and
+             not one.__name__.startswith("_") and
+             list(inspect.signature(one).parameters) == ["system"]]
+    return sorted(found, key=lambda one: one.__code__.co_firstlineno)
+
+
+def run_test(name, sentence, work):
+    """Prints one line; True when it held."""
+    began = time.monotonic()
+    try:
+        work()
+        verdict, trouble = "ok", ""
+    except Exception:  # pylint: disable=broad-except
+        verdict, trouble = "FAILED", traceback.format_exc()
+    print(f"{verdict} {time.monotonic() - began:5.1f} s  {name}: {sentence}", flush=True)
+    if trouble:
+        print("    " + trouble.replace("\n", "\n    ").rstrip(), flush=True)
+    return verdict == "ok"
+
+
+def finish(system):
+    for name in list(system.running):
+        system.stop(name)
+    for daemon in ("vault", "relay"):
+        done = system.verify_store(daemon)
+        harness.equal(done.returncode, 0, f"audit verify of the {daemon}: {done.stderr}")
+    harness.equal(system.cards_on_disk(), [], "files that hold a card")
+
+
+def run_file(name, build):
+    """(passed, failed) of one file."""
+    module = load(name)
+    results = []
+    if getattr(module, "NO_SYSTEM", False):
+        for one in tests_of(module):
+            results.append(run_test(name, one.__name__.replace("_", " "), lambda: one(build)))
+        return results
+    with harness.System(build) as system:
+        def start():
+            getattr(module, "prepare", lambda _: None)(system)
+            system.start()
+        if not run_test(name, "the system starts", start):
+            for daemon in system.running:
+                print(f"    {daemon}: {system.log(daemon)[-1000:]}")
+            return [False]
+        for one in tests_of(module):
+            results.append(run_test(name, one.__name__.replace("_", " "), lambda: one(system)))
+        results.append(run_test(name, "it stops in order, its logs are whole, no file has a card",
+                                lambda: finish(system)))
+    return results + [True]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default=os.path.join(harness.ROOT, "build"))
+    parser.add_argument("words", nargs="*")
+    arguments = parser.parse_args()
+    names = sorted(name for name in os.listdir(HERE) if name[:2].isdigit() and
+                   name.endswith(".py"))
+    picked = [name for name in names
+              if not arguments.words or any(word in name for word in arguments.words)]
+    # What compares all that was seen with all that is described needs all of it.
+    if any(name.startswith("60_") for name in picked):
+        picked = names
+    # It looks at what the others did, so it comes last.
+    picked.sort(key=lambda name: (name.startswith("60_"), name))
+    results = []
+    for name in picked:
+        results += run_file(name, arguments.build)
+    if not results:
+        print("no file of tests has that in its name")
+    sys.exit(0 if results and all(results) else 1)
+
+
+if __name__ == "__main__":
+    main()
