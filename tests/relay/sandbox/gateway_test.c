@@ -354,8 +354,7 @@ Test(gateway, takes_cards_as_json)
         "",
         "[]",
         "{\"amount\":5,\"currency\":\"eur\"}",
-        "{\"card\":{\"number\":\"1\",\"expiry\":\"12/"
-        "40\",\"x\":1},\"amount\":5,\"currency\":\"a\"}",
+        "{\"card\":{\"number\":\"1\",\"expiry\":\"\",\"x\":1},\"amount\":5,\"currency\":\"a\"}",
         "{\"card\":{\"number\":\"1\",\"expiry\":\"12/40\"},\"amount\":5.5,\"currency\":\"eur\"}",
         "{\"card\":{\"number\":1,\"expiry\":\"12/40\"},\"amount\":5,\"currency\":\"eur\"}",
     };
