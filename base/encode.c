@@ -100,6 +100,29 @@ void encode_base62(const uint8_t bytes[static 16], char out[static ENCODE_BASE62
     out[ENCODE_BASE62_CHARS] = '\0';
 }
 
+STATUS decode_base62(const char *text, uint8_t out[static 16])
+{
+    encode_u128 value = 0;
+
+    for (unsigned i = 0; i < ENCODE_BASE62_CHARS; i++) {
+        char c = text[i];
+        unsigned digit = 0;
+        if (c >= '0' && c <= '9')
+            digit = (unsigned)(c - '0');
+        else if (c >= 'A' && c <= 'Z')
+            digit = (unsigned)(c - 'A') + 10;
+        else if (c >= 'a' && c <= 'z')
+            digit = (unsigned)(c - 'a') + 36;
+        else
+            return FAIL(WHY_BAD_INPUT);
+        ENSURE(value <= (~(encode_u128)0 - digit) / 62, WHY_BAD_INPUT);
+        value = value * 62 + digit;
+    }
+    for (unsigned i = 0; i < 16; i++)
+        out[i] = (uint8_t)(value >> (120 - 8 * i));
+    return STATUS_OK;
+}
+
 static _Thread_local struct {
     uint8_t bytes[RANDOM_BLOCK_BYTES];
     size_t left; /* The unused bytes are the last ones. */

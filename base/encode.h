@@ -29,6 +29,9 @@ STATUS decode_base64(const char *text, size_t text_size, uint8_t *out, size_t ou
 /* 128 bits as exactly 22 characters of 0-9A-Za-z, most significant first. */
 #define ENCODE_BASE62_CHARS 22u
 void encode_base62(const uint8_t bytes[static 16], char out[static ENCODE_BASE62_CHARS + 1]);
+/* Exactly 22 characters back to 128 bits.  WHY_BAD_INPUT on any other character, or on more than
+ * 128 bits. */
+STATUS decode_base62(const char *text, uint8_t out[static 16]);
 
 /* CSPRNG, from blocks of 4 KiB that are wiped as they are used; failure ends the process (KEY-6).
  * A child made by fork() begins a block of its own. */

@@ -80,6 +80,11 @@ const struct policy_tenant *policy_tenant_at(const struct policy *policy, unsign
     return index < policy->tenant_count ? &policy->tenants[index] : NULL;
 }
 
+const struct policy_destination *policy_destination_at(const struct policy *policy, unsigned index)
+{
+    return index < policy->destination_count ? &policy->destinations[index] : NULL;
+}
+
 const char *policy_bundle(const struct policy *policy)
 {
     return policy->bundle;

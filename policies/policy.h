@@ -96,6 +96,7 @@ const struct policy_tenant *policy_tenant(const struct policy *policy, const cha
 const struct policy_destination *policy_destination(const struct policy *policy, const char *name);
 /* Index from 0; NULL at the end. */
 const struct policy_tenant *policy_tenant_at(const struct policy *policy, unsigned index);
+const struct policy_destination *policy_destination_at(const struct policy *policy, unsigned index);
 
 /* "sha256:<hex>" of the document, for every audit entry. */
 const char *policy_bundle(const struct policy *policy);

@@ -6,16 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/own.h"
+#include "policies/audit_page.h"
 #include "relay/accept.h"
 #include "relay/problem.h"
 
-#define BODY_BYTES_MAX  (8u << 20)
-#define BODY_BYTES_FULL (2u << 20) /* No further entry is added beyond this. */
-#define TEXT_MAX        128u
-#define NUMBER_DIGITS   18u
-#define SIZE_KEY_BYTES  8u
+#define TEXT_MAX      128u
+#define NUMBER_DIGITS 18u
 
 enum audit_route { AUDIT_CHECKPOINT, AUDIT_ENTRIES };
 
@@ -87,58 +84,6 @@ STATUS audit_routes_query(const char *query, uint64_t *out_start, unsigned *out_
     return STATUS_OK;
 }
 
-static STATUS put_checkpoints(struct ledger *ledger, uint64_t start, uint64_t end,
-                              struct json_writer *writer)
-{
-    OWNED(db_iterator_free) struct db_iterator *at = NULL;
-    uint8_t from[SIZE_KEY_BYTES];
-
-    for (unsigned i = 0; i < SIZE_KEY_BYTES; i++)
-        from[i] = (uint8_t)((start + 1) >> (56 - 8 * i));
-    json_key(writer, "checkpoints");
-    json_begin_array(writer);
-    TRY(db_iterate(ledger_db(ledger), LEDGER_AUDIT_CHECKPOINTS, from, sizeof from, &at));
-    for (; db_iterator_valid(at); db_iterator_next(at)) {
-        size_t key_size = 0;
-        size_t size = 0;
-        const uint8_t *key = db_iterator_key(at, &key_size);
-        struct cursor cursor = cursor_over(key, key_size);
-        if (cursor_u64(&cursor) > end)
-            break;
-        if (key_size != SIZE_KEY_BYTES)
-            continue; /* The frontier beside a note. */
-        const uint8_t *note = db_iterator_value(at, &size);
-        json_put_bytes(writer, note, size);
-    }
-    json_end_array(writer);
-    return db_iterator_status(at);
-}
-
-static STATUS put_entries(struct audit_call *audit, struct ledger *ledger)
-{
-    struct buffer entry OWNED(buffer_free) = BUFFER(AUDIT_ENTRY_BYTES_MAX);
-    struct json_writer writer = json_writer_over(&audit->body);
-    uint64_t size = audit_log_size(ledger_log(ledger));
-    uint64_t at = audit->start;
-
-    json_begin_object(&writer);
-    json_put_member_int(&writer, "size", (int64_t)size);
-    json_put_member_int(&writer, "start", (int64_t)audit->start);
-    json_key(&writer, "entries");
-    json_begin_array(&writer);
-    for (; at < size && at - audit->start < audit->limit; at++) {
-        if (audit->body.size > BODY_BYTES_FULL)
-            break;
-        TRY(audit_log_entry(ledger_log(ledger), at, &entry));
-        json_put_bytes(&writer, entry.bytes, entry.size);
-        buffer_clear(&entry);
-    }
-    json_end_array(&writer);
-    TRY(put_checkpoints(ledger, audit->start, at, &writer));
-    json_end_object(&writer);
-    return buffer_status(&audit->body);
-}
-
 static STATUS record(struct audit_call *audit, struct ledger *ledger, struct db_batch *batch)
 {
     static const char *const objects[] = {
@@ -168,7 +113,8 @@ static STATUS audit_apply(struct ledger_op *op, struct ledger *ledger, struct db
         return record(audit, ledger, batch);
     if (audit->route == AUDIT_CHECKPOINT)
         return audit_log_last_checkpoint(ledger_log(ledger), &audit->body);
-    TRY(put_entries(audit, ledger));
+    TRY(audit_page_write(ledger_log(ledger), ledger_db(ledger), &ledger_audit_families,
+                         audit->start, audit->limit, &audit->body));
     return record(audit, ledger, batch);
 }
 
@@ -228,7 +174,7 @@ static STATUS start(struct relay *relay, struct http_call *call, enum audit_rout
 
     audit->call = call;
     audit->route = route;
-    audit->body = BUFFER(BODY_BYTES_MAX);
+    audit->body = BUFFER(AUDIT_PAGE_BYTES_MAX);
     audit->principal = accept_principal(relay, call);
     snprintf(audit->origin, sizeof audit->origin, "%s", http_peer_address(call));
     snprintf(audit->request_id, sizeof audit->request_id, "%s", http_request_id(call));

@@ -228,26 +228,6 @@ STATUS cvv_token(struct cvv_cells *cells, const char *tenant, const uint8_t id[s
     return STATUS_OK;
 }
 
-/* 22 characters of base62 to 128 bits; false when they are more than that. */
-static bool cvv_decode_id(const char *text, uint8_t out[static CVV_ID_BYTES])
-{
-    static const char alphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    unsigned __int128 value = 0;
-
-    for (unsigned i = 0; i < ENCODE_BASE62_CHARS; i++) {
-        const char *at = strchr(alphabet, text[i]);
-        if (text[i] == '\0' || at == NULL)
-            return false;
-        unsigned digit = (unsigned)(at - alphabet);
-        if (value > (~(unsigned __int128)0 - digit) / 62)
-            return false;
-        value = value * 62 + digit;
-    }
-    for (unsigned i = 0; i < CVV_ID_BYTES; i++)
-        out[i] = (uint8_t)(value >> (120 - 8 * i));
-    return true;
-}
-
 bool cvv_parse(struct cvv_cells *cells, const char *tenant, const char *token,
                uint8_t out_id[static CVV_ID_BYTES])
 {
@@ -256,7 +236,7 @@ bool cvv_parse(struct cvv_cells *cells, const char *tenant, const char *token,
 
     if (strlen(token) != prefix + ENCODE_BASE62_CHARS + CVV_CHECK_CHARS)
         return false;
-    if (!cvv_decode_id(token + prefix, out_id))
+    if (failed(decode_base62(token + prefix, out_id)))
         return false;
     if (failed(cvv_token(cells, tenant, out_id, right)))
         return false;

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policies/audit_page.h -- a page of a log as both daemons serve it (vault/contract.h).
+ *
+ * In      a log, and which entries are wanted.
+ * Out     {"size","start","entries":[…],"checkpoints":[…]}: entries as JSON strings, byte for byte.
+ * Never   serves an entry that is not committed.
+ * Threads that of the store's writer, so that size and entries are of one moment.
+ */
+#ifndef POLICIES_AUDIT_PAGE_H
+#define POLICIES_AUDIT_PAGE_H
+
+#include "policies/audit_log.h"
+
+#define AUDIT_PAGE_BYTES_MAX (3u << 20)
+
+/* Appends the page of at most `limit` entries from `start` on, with the checkpoints whose size lies
+ * within it.  A page ends early where it would grow too large.  `out` has room for
+ * AUDIT_PAGE_BYTES_MAX. */
+STATUS audit_page_write(struct audit_log *log, struct db *db, const struct audit_families *families,
+                        uint64_t start, unsigned limit, struct buffer *out);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <string.h>
+
+#include "keys/envelope.h"
+#include "vault/keeper_inside.h"
+#include "vault/token.h"
+
+struct envelope_place find_place(const char *tenant, const char *purpose, uint64_t record_id)
+{
+    struct envelope_place place = {.tenant = tenant, .purpose = purpose};
+
+    for (unsigned i = 0; i < 8; i++)
+        place.object[i] = (uint8_t)(record_id >> (56 - 8 * i));
+    return place;
+}
+
+static STATUS find_refuse(struct problem *out_problem, enum problem_code code)
+{
+    problem_set(out_problem, code, NULL, NULL);
+    return FAIL(WHY_NOT_FOUND);
+}
+
+/* A token of another tenant hashes to another key: it is not found by the same look-up that does
+ * not find one that never was (TOK-6). */
+STATUS find_token(struct keeper_op *op, const struct policy_tenant *tenant, const char *text,
+                  struct found *out_found, struct problem *out_problem)
+{
+    struct store *store = &op->keeper->store;
+
+    TRY(store_key(store, "token", tenant->name, text, op->now_ms, out_found->key));
+    struct status status = store_get_token(store, out_found->key, &out_found->token);
+    if (status.why == WHY_NOT_FOUND || !token_is_well_formed(text))
+        return find_refuse(out_problem, PROBLEM_NOT_FOUND);
+    TRY(status);
+    const struct store_token *token = &out_found->token;
+    if (token->state == STORE_TOKEN_ERASED)
+        return find_refuse(out_problem, PROBLEM_ERASED);
+    if (token->expires_ms != 0 && op->now_ms >= token->expires_ms)
+        return find_refuse(out_problem, PROBLEM_EXPIRED);
+    return STATUS_OK;
+}
+
+STATUS find_view(struct keeper *keeper, const struct policy_tenant *tenant, uint64_t record_id,
+                 struct buffer *plain, struct view *out_view)
+{
+    struct envelope_place place = find_place(tenant->name, "view", record_id);
+    struct store_record record;
+    size_t size = 0;
+
+    TRY(store_get_record(&keeper->store, record_id, &record));
+    buffer_clear(plain);
+    uint8_t *room = buffer_extend(plain, ENVELOPE_PLAIN_BYTES_MAX);
+    ENSURE(room != NULL, WHY_NO_MEMORY);
+    TRY(envelope_open(keeper->ring, &place, record.view, record.view_size, room,
+                      ENVELOPE_PLAIN_BYTES_MAX, &size));
+    struct cursor in = cursor_over(room, size);
+    view_decode(&in, out_view);
+    ENSURE(cursor_done(&in), WHY_FORGED);
+    return STATUS_OK;
+}

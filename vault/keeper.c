@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault/keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/encode.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/sandbox.h"
+#include "base/supervise.h"
+#include "keys/fingerprint.h"
+#include "keys/source.h"
+#include "vault/keeper_inside.h"
+
+#define KEEPER_SLOTS      2048u /* Cards under way: far more than a turn needs at once. */
+#define KEEPER_LOCK_BYTES (KEEPER_SLOTS * SECRET_BYTES_MAX)
+#define KEEPER_CELL_BYTES 320u
+#define KEEPER_WAL_BYTES  (64u << 20)
+#define KEEPER_POLL_MS    100
+#define KEEPER_FRONT      0u /* Places in the supervisor's table. */
+#define KEEPER_SIGNER     1u
+
+static STATUS keeper_open_db(struct keeper *keeper)
+{
+    char reason[256] = "";
+    struct db_options options = {
+        .families = store_families,
+        .family_count = STORE_FAMILY_COUNT,
+        .cache_bytes = keeper->settings->cache_bytes,
+        .wal_bytes_max = KEEPER_WAL_BYTES,
+        .create = true,
+    };
+    struct status status =
+        db_open(keeper->settings->data, &options, &keeper->db, reason, sizeof reason);
+
+    if (failed(status))
+        log_failure(LOG_ERROR, "store_not_opened", status, "detail", reason, NULL);
+    return status;
+}
+
+static STATUS keeper_load_keys(struct keeper *keeper, int64_t now_ms)
+{
+    OWNED(db_iterator_free) struct db_iterator *rows = NULL;
+    uint8_t ignored[FINGERPRINT_BYTES];
+
+    TRY(keyring_new(keeper->root, keeper->settings->production ? "production" : "development",
+                    &keeper->ring));
+    TRY(db_iterate(keeper->db, STORE_KEYS, NULL, 0, &rows));
+    for (; db_iterator_valid(rows); db_iterator_next(rows)) {
+        size_t key_size = 0;
+        size_t size = 0;
+        const uint8_t *key = db_iterator_key(rows, &key_size);
+        const uint8_t *row = db_iterator_value(rows, &size);
+        struct cursor id = cursor_over(key, key_size);
+        uint64_t row_id = cursor_u64(&id);
+        ENSURE(cursor_done(&id), WHY_FORGED);
+        TRY(keyring_load(keeper->ring, row_id, row, size));
+    }
+    TRY(db_iterator_status(rows));
+    TRY(keyring_loaded(keeper->ring, now_ms));
+    /* The index key exists from the first moment on. */
+    return fingerprint_index(keeper->ring, "start", "", 0, now_ms, ignored);
+}
+
+/* Counts this start: CVV tokens carry the number, so that those of an earlier process are known. */
+static STATUS keeper_count_boot(struct keeper *keeper, uint32_t *out_boot)
+{
+    static const char name[] = "boots";
+    struct buffer value OWNED(buffer_free) = BUFFER(64);
+    uint64_t boots = 0;
+
+    struct status status = db_get(keeper->db, STORE_META, name, sizeof name, &value);
+    if (!failed(status)) {
+        struct cursor in = cursor_over(value.bytes, value.size);
+        boots = cursor_u64(&in);
+        ENSURE(cursor_done(&in), WHY_FORGED);
+    } else if (status.why != WHY_NOT_FOUND)
+        return status;
+    boots++;
+    buffer_clear(&value);
+    buffer_add_u64(&value, boots);
+    TRY(buffer_status(&value));
+    db_batch_put(keeper->batch, keeper->db, STORE_META, name, sizeof name, value.bytes, value.size);
+    *out_boot = (uint32_t)boots;
+    return STATUS_OK;
+}
+
+static STATUS keeper_open_root(struct keeper *keeper)
+{
+    char error[256] = "";
+    struct source source = {
+        .kind = keeper->settings->seal_kind,
+        .path = keeper->settings->seal_path,
+        .production = keeper->settings->production,
+        .data = keeper->settings->data,
+    };
+    struct status status = source_open(&source, &keeper->root, error, sizeof error);
+
+    if (failed(status))
+        log_failure(LOG_ERROR, "seal_not_opened", status, "detail", error, NULL);
+    return status;
+}
+
+static STATUS keeper_open(struct keeper *keeper, int64_t now_ms)
+{
+    static const struct audit_families families = {
+        .entries = STORE_AUDIT_ENTRIES,
+        .checkpoints = STORE_AUDIT_CHECKPOINTS,
+        .state = STORE_AUDIT_STATE,
+    };
+    char error[POLICY_ERROR_MAX] = "";
+    const struct settings *settings = keeper->settings;
+    uint32_t boot = 0;
+
+    ENSURE(sodium_init() >= 0, WHY_IO);
+    TRY(secret_pool_open(KEEPER_SLOTS));
+    struct status status = policy_load(settings->policies, &keeper->policy, error, sizeof error);
+    if (failed(status)) {
+        log_failure(LOG_ERROR, "policies_not_loaded", status, "detail", error, NULL);
+        return status;
+    }
+    TRY(keeper_open_root(keeper));
+    TRY(db_batch_new(&keeper->batch));
+    TRY(keeper_open_db(keeper));
+    TRY(keeper_load_keys(keeper, now_ms));
+    TRY(store_open(&keeper->store, keeper->db, keeper->ring));
+    TRY(store_last_record(&keeper->store, &keeper->next_record));
+    keeper->next_record++;
+    TRY(keeper_count_boot(keeper, &boot));
+    TRY(cvv_open(keeper->ring, boot, settings->production, settings->cvv_cells, &keeper->cvvs));
+    TRY(audit_log_open(keeper->db, &families, settings->origin, &keeper->log));
+    TRY(frame_writer_new(OVERLAY_BYTES_MAX, &keeper->front_out));
+    TRY(keeper_record_start(keeper, now_ms));
+    keeper_commit(keeper, now_ms);
+    return keeper->store_failed ? FAIL(WHY_IO) : STATUS_OK;
+}
+
+static void keeper_close(struct keeper *keeper)
+{
+    frame_reader_free(&keeper->front_in);
+    frame_writer_free(&keeper->front_out);
+    keeper_sign_detach(keeper);
+    audit_log_free(&keeper->log);
+    cvv_close(&keeper->cvvs);
+    if (keeper->store.turn.buckets != NULL)
+        store_close(&keeper->store);
+    keyring_free(&keeper->ring);
+    db_batch_free(&keeper->batch);
+    db_close(&keeper->db);
+    secret_free(&keeper->root);
+    policy_free(&keeper->policy);
+    buffer_free(&keeper->note);
+    buffer_free(&keeper->answered);
+    buffer_free(&keeper->journal);
+    buffer_free(&keeper->scratch);
+}
+
+/* --- The front's socket --- */
+
+static void front_detach(struct keeper *keeper)
+{
+    frame_reader_free(&keeper->front_in);
+    frame_writer_free(&keeper->front_out);
+    if (keeper->front_fd >= 0)
+        (void)close(keeper->front_fd);
+    keeper->front_fd = -1;
+    if (failed(frame_writer_new(OVERLAY_BYTES_MAX, &keeper->front_out)))
+        keeper->leaving = true;
+}
+
+static void front_flush(struct keeper *keeper)
+{
+    if (keeper->front_fd >= 0 && frame_writer_waiting(keeper->front_out) > 0 &&
+        failed(frame_flush(keeper->front_out, keeper->front_fd)))
+        front_detach(keeper);
+}
+
+/* A turn: everything that has arrived, one batch, one sync, one send. */
+static void front_turn(struct keeper *keeper)
+{
+    struct frame frame;
+    struct status status = frame_reader_fill(keeper->front_in, keeper->front_fd);
+
+    if (failed(status)) {
+        front_detach(keeper); /* Gone: what it had asked for is carried out, and nobody hears. */
+        return;
+    }
+    for (;;) {
+        int64_t now_ms = clock_now_ms();
+        status = frame_reader_next(keeper->front_in, &frame);
+        if (!failed(status))
+            keeper_dispatch(keeper, &frame, now_ms);
+        bool full = db_batch_count(keeper->batch) >= KEEPER_TURN_ROWS_MAX;
+        if (full || failed(status)) {
+            if (keeper_has_work(keeper))
+                keeper_commit(keeper, now_ms);
+            front_flush(keeper);
+        }
+        if (status.why == WHY_NOT_FOUND || keeper->front_fd < 0)
+            return;
+        if (failed(status)) {
+            log_failure(LOG_ERROR, "front_sent_nonsense", status, NULL);
+            front_detach(keeper);
+            return;
+        }
+    }
+}
+
+/* --- The supervisor's socket --- */
+
+static STATUS keeper_take_satellite(struct keeper *keeper)
+{
+    unsigned index = 0;
+    int fd = -1;
+
+    struct status status = supervise_receive(keeper->control_fd, &index, &fd);
+    if (status.why == WHY_BUSY)
+        return STATUS_OK;
+    if (failed(status)) {
+        keeper->leaving = true;
+        return status.why == WHY_NOT_FOUND ? STATUS_OK : status;
+    }
+    if (index == KEEPER_SIGNER)
+        return keeper_sign_attach(keeper, fd);
+    front_detach(keeper);
+    TRY(frame_reader_new(&keeper->front_in));
+    keeper->front_fd = fd;
+    keeper->second_ms = 0; /* Its first state comes with the next tick. */
+    return STATUS_OK;
+}
+
+static STATUS keeper_turn(struct keeper *keeper)
+{
+    struct pollfd fds[] = {
+        {.fd = keeper->control_fd, .events = POLLIN},
+        {.fd = keeper->signer_fd, .events = POLLIN},
+        /* The front waits until the store was held against what the signer signed. */
+        {.fd = keeper->signer_known ? keeper->front_fd : -1, .events = POLLIN},
+    };
+
+    int ready = poll(fds, sizeof fds / sizeof fds[0], KEEPER_POLL_MS);
+    ENSURE(ready >= 0 || errno == EINTR, WHY_IO);
+    int64_t now_ms = clock_now_ms();
+    if (ready > 0 && fds[2].revents != 0)
+        front_turn(keeper);
+    if (ready > 0 && fds[1].revents != 0)
+        TRY(keeper_sign_read(keeper, now_ms));
+    if (ready > 0 && fds[0].revents != 0)
+        TRY(keeper_take_satellite(keeper));
+    if (keeper->signer_known) {
+        keeper_tick(keeper, now_ms);
+        if (keeper_has_work(keeper) && !keeper->store_failed)
+            keeper_commit(keeper, now_ms);
+        front_flush(keeper);
+    }
+    return STATUS_OK;
+}
+
+/* The last entry and, where the signer still answers, its checkpoint stay for the next start:
+ * LOG-6. */
+static void keeper_say_goodbye(struct keeper *keeper)
+{
+    struct audit_entry stop = {.event = "audit.stop"};
+    int64_t now_ms = clock_now_ms();
+
+    if (keeper->store_failed)
+        return;
+    struct status status = keeper_record_own(keeper, &stop, now_ms);
+    if (failed(status))
+        log_failure(LOG_ERROR, "entry_not_recorded", status, NULL);
+    keeper_commit(keeper, now_ms);
+    if (keeper->signer_fd < 0 || keeper->signing)
+        return;
+    keeper_sign_tick(keeper, now_ms);
+    struct pollfd fds = {.fd = keeper->signer_fd, .events = POLLIN};
+    if (keeper->signing && poll(&fds, 1, 1000) == 1 && !failed(keeper_sign_read(keeper, now_ms)) &&
+        keeper_has_work(keeper))
+        keeper_commit(keeper, now_ms);
+}
+
+/* What a start failed for decides whether another try could help. */
+static int keeper_exit_code(struct status status)
+{
+    return status.why == WHY_IO || status.why == WHY_BUSY || status.why == WHY_NO_MEMORY
+               ? EXIT_FAILURE
+               : SUPERVISE_EXIT_CONFIG;
+}
+
+int keeper_run(void *owner, int control_fd)
+{
+    struct keeper keeper = {
+        .settings = owner,
+        .control_fd = control_fd,
+        .front_fd = -1,
+        .signer_fd = -1,
+        .note = BUFFER(NOTE_BYTES_MAX),
+        .answered = BUFFER(OVERLAY_BYTES_MAX),
+        .journal = BUFFER(OVERLAY_BYTES_MAX),
+        .scratch = BUFFER(AUDIT_ENTRY_BYTES_MAX + 64),
+    };
+    struct sandbox_report report;
+    size_t lock_bytes = KEEPER_LOCK_BYTES + (size_t)KEEPER_CELL_BYTES * keeper.settings->cvv_cells;
+    int code = EXIT_SUCCESS;
+
+    struct status status =
+        sandbox_enter(lock_bytes, keeper.settings->user, keeper.settings->production, &report);
+    if (!failed(status))
+        status = log_open("keeper", keeper.settings->log_level, STDERR_FILENO);
+    if (!failed(status) && report.missing[0] != '\0')
+        log_event(LOG_WARN, "guards_missing", "names", report.missing, NULL);
+    if (!failed(status))
+        status = keeper_open(&keeper, clock_now_ms());
+    if (failed(status)) {
+        log_failure(LOG_ERROR, "keeper_not_started", status, "missing", report.missing, NULL);
+        code = keeper_exit_code(status);
+    } else {
+        log_event(LOG_INFO, "keeper_ready", NULL);
+        while (!keeper.leaving && !failed(status))
+            status = keeper_turn(&keeper);
+        if (failed(status)) {
+            log_failure(LOG_ERROR, "keeper_gives_up", status, NULL);
+            code = keeper_exit_code(status);
+        } else {
+            keeper_say_goodbye(&keeper);
+        }
+    }
+    keeper_close(&keeper);
+    log_flush();
+    return code;
+}

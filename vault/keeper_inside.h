@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vault/keeper_inside.h -- what the keeper's steps share: its state, and one request under way.
+ *
+ * In      a decoded request that was allowed.
+ * Out     rows and an entry in the turn's batch, and an answer that waits for the sync.
+ * Never   is included outside the keeper's own files.
+ * Threads the keeper's one.
+ */
+#ifndef VAULT_KEEPER_INSIDE_H
+#define VAULT_KEEPER_INSIDE_H
+
+#include "base/db.h"
+#include "base/frames.h"
+#include "keys/envelope.h"
+#include "keys/keyring.h"
+#include "policies/audit_log.h"
+#include "policies/policy.h"
+#include "vault/brand.h"
+#include "vault/cvv.h"
+#include "vault/message.h"
+#include "vault/settings.h"
+#include "vault/store.h"
+
+#define KEEPER_TURN_ROWS_MAX   4096u /* Ends a turn: a batch that grows further gains nothing. */
+#define KEEPER_REPEAT_MS       (24 * 3600 * 1000LL)
+#define KEEPER_LEASE_KEPT_MS   (7 * 24 * 3600 * 1000LL)
+#define KEEPER_UNSIGNED_MS_MAX (30 * 1000LL)
+#define KEEPER_REFUSALS_MAX    100u /* Entries a second for refused callers; the rest is counted. */
+
+struct keeper {
+    const struct settings *settings;
+    struct policy *policy;
+    struct secret *root;
+    struct keyring *ring;
+    struct db *db;
+    struct store store;
+    struct audit_log *log;
+    struct cvv_cells *cvvs;
+    uint64_t next_record;
+
+    int control_fd;
+    int front_fd; /* -1: none. */
+    struct frame_reader *front_in;
+    struct frame_writer *front_out;
+
+    /* The signer's side (keeper_sign.c). */
+    int signer_fd; /* -1: none. */
+    struct frame_reader *signer_in;
+    struct frame_writer *signer_out;
+    struct note_key signer_key;
+    bool signer_known; /* Its HELLO was checked. */
+    bool signing;      /* A SIGN is out. */
+    uint64_t next_leaf;
+    uint64_t signed_size;
+    int64_t signed_ms;  /* When all entries were signed last. */
+    struct buffer note; /* A checkpoint that waits for the next batch. */
+
+    /* The turn. */
+    struct db_batch *batch;
+    struct buffer answered; /* u64 frame ids whose answers wait for the sync. */
+    struct buffer journal;  /* What happened to CVV cells: u8 kind, id. */
+    struct buffer scratch;
+
+    bool store_failed; /* Writes are refused until db_resume() succeeds. */
+    bool leaving;
+    unsigned refusals;
+    uint64_t refusals_collapsed;
+    int64_t ticked_ms;
+    int64_t second_ms;
+    int64_t last_entry_ms;
+};
+
+enum keeper_journal { KEEPER_CVV_STORED = 1, KEEPER_CVV_LEASED };
+
+/* Where the turn stood, to take back what came since. */
+struct keeper_mark {
+    unsigned rows;
+    uint64_t seq;
+    uint32_t overlay;
+    size_t journal;
+};
+
+/* One request: from here on its caller is known and allowed. */
+struct keeper_op {
+    struct keeper *keeper;
+    uint64_t frame_id;
+    int64_t now_ms;
+    const struct message_caller *caller;
+    const struct policy_principal *principal;
+    const struct policy_tenant *tenant; /* NULL where the action has none. */
+    enum policy_action action;
+    char rule[POLICY_NAME_BYTES_MAX];
+    char object[CONTRACT_TOKEN_MAX + 1]; /* For the entry of a refusal. */
+    struct problem problem; /* Why a step refused, where its status alone does not say. */
+};
+
+/* --- keeper_turn.c: dispatch, marks, commit --- */
+struct keeper_mark keeper_mark(struct keeper *keeper);
+void keeper_rewind(struct keeper *keeper, const struct keeper_mark *mark, int64_t now_ms);
+void keeper_journal(struct keeper *keeper, enum keeper_journal kind,
+                    const uint8_t id[static CVV_ID_BYTES]);
+/* Carries out one frame of the front's. */
+void keeper_dispatch(struct keeper *keeper, const struct frame *frame, int64_t now_ms);
+/* Makes the turn durable; answers go out with it, or a refusal in their place. */
+void keeper_commit(struct keeper *keeper, int64_t now_ms);
+bool keeper_has_work(const struct keeper *keeper);
+/* Refuses with a code; the status to return. */
+STATUS keeper_refuse(struct keeper_op *op, enum problem_code code, const char *field,
+                     const char *detail);
+/* Opens the answer's frame; keeper_answer_end() closes it. */
+struct buffer *keeper_answer(struct keeper_op *op, enum message_type type);
+STATUS keeper_answer_end(struct keeper_op *op);
+
+/* --- keeper_decide.c: the only place that asks policies/ --- */
+/* Knows the caller and decides; false with *op->problem.  For actions with a destination it decides
+ * whether the caller may ever do this; keeper_decide() then decides item by item. */
+bool keeper_authorize(struct keeper_op *op);
+bool keeper_decide(struct keeper_op *op, const struct policy_question *question,
+                   struct problem *out_problem);
+/* A right that changes an answer rather than permits it. */
+bool keeper_may(struct keeper_op *op, enum policy_action action);
+
+/* --- keeper_record.c: the only place that writes the audit log --- */
+/* Appends an entry; who, where, when and by which rule are filled in here. */
+STATUS keeper_record(struct keeper_op *op, struct audit_entry *entry);
+void keeper_record_refusal(struct keeper_op *op, const struct problem *problem);
+/* The keeper's own: audit.start, key.create, … */
+STATUS keeper_record_own(struct keeper *keeper, struct audit_entry *entry, int64_t now_ms);
+STATUS keeper_record_start(struct keeper *keeper, int64_t now_ms);
+void keeper_record_second(struct keeper *keeper, int64_t now_ms);
+
+/* --- keeper_sign.c --- */
+STATUS keeper_sign_attach(struct keeper *keeper, int fd);
+void keeper_sign_detach(struct keeper *keeper);
+/* Reads what the signer says.  WHY_CONFLICT: the store is older than what was signed. */
+STATUS keeper_sign_read(struct keeper *keeper, int64_t now_ms);
+void keeper_sign_tick(struct keeper *keeper, int64_t now_ms);
+
+/* --- keeper_state.c: readiness and housekeeping --- */
+/* "" when all is well. */
+const char *keeper_trouble(const struct keeper *keeper, int64_t now_ms);
+void keeper_tick(struct keeper *keeper, int64_t now_ms);
+void keeper_say_state(struct keeper *keeper, int64_t now_ms);
+
+/* --- the steps, one file each; they read the rest of the frame --- */
+STATUS tokenize_run(struct keeper_op *op, struct cursor *in);
+STATUS show_run(struct keeper_op *op, struct cursor *in);
+STATUS erase_run(struct keeper_op *op, struct cursor *in);
+STATUS code_run(struct keeper_op *op, struct cursor *in);
+STATUS lease_run(struct keeper_op *op, struct cursor *in);
+STATUS settle_run(struct keeper_op *op, struct cursor *in);
+STATUS audit_read_head(struct keeper_op *op, struct cursor *in);
+STATUS audit_read_entries(struct keeper_op *op, struct cursor *in);
+
+/* --- find.c: from a token to its row and record --- */
+struct found {
+    uint8_t key[STORE_KEY_BYTES];
+    struct store_token token;
+};
+/* The token's row within `tenant`; erased, expired and consumed are told apart by code. */
+STATUS find_token(struct keeper_op *op, const struct policy_tenant *tenant, const char *text,
+                  struct found *out_found, struct problem *out_problem);
+/* Its masked view; the metadata is lent from `plain`, which the caller frees. */
+STATUS find_view(struct keeper *keeper, const struct policy_tenant *tenant, uint64_t record_id,
+                 struct buffer *plain, struct view *out_view);
+struct envelope_place find_place(const char *tenant, const char *purpose, uint64_t record_id);
+
+/* --- code.c: a CVV on its way into its cell --- */
+struct code {
+    uint8_t id[CVV_ID_BYTES];
+    char token[CONTRACT_TOKEN_MAX + 1];
+    int64_t expires_ms;
+};
+/* Checks the code of `card` and keeps it for the card token indexed by `token_key`. */
+STATUS code_keep(struct keeper_op *op, const uint8_t token_key[static STORE_KEY_BYTES],
+                 const struct message_card *card, const struct brand *brand, struct code *out_code);
+/* What a repeated request is answered with: both directions of the kept form. */
+void code_note(const struct code *code, struct buffer *out);
+STATUS code_again(struct keeper_op *op, struct cursor *in, struct code *out_code);
+
+/* --- tokenize.c --- */
+void tokenize_card_id(const struct store_same_card *same, char out[static VIEW_CARD_ID_CHARS + 1]);
+
+/* --- repeat.c: idempotency keys --- */
+struct repeat {
+    bool wanted; /* The caller sent a key. */
+    uint8_t key[STORE_KEY_BYTES];
+    uint8_t digest[32];
+};
+/* `content` is what makes two requests the same.  *out_found tells whether there is a result to
+ * answer again, lent in *out_row.  Another request under the same key is refused. */
+STATUS repeat_find(struct keeper_op *op, enum message_type kind, const struct buffer *content,
+                   struct repeat *out_repeat, bool *out_found, struct store_repeat *out_row);
+STATUS repeat_keep(struct keeper_op *op, enum message_type kind, const struct repeat *repeat,
+                   const struct buffer *result);
+
+#endif

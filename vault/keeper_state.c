@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/own.h"
+#include "vault/keeper_inside.h"
+
+#define TICK_MS         250
+#define SWEEP_ROWS      256u
+#define STATE_BYTES_MAX (256u * 1024u)
+
+const char *keeper_trouble(const struct keeper *keeper, int64_t now_ms)
+{
+    if (keeper->store_failed)
+        return "the store takes no writes";
+    if (!keeper->signer_known)
+        return "the audit signer has not answered yet";
+    if (keeper->signed_size < audit_log_size(keeper->log) &&
+        now_ms - keeper->signed_ms > KEEPER_UNSIGNED_MS_MAX)
+        return "the audit log is not being signed";
+    return "";
+}
+
+/* Counters of the keeper, for the front's /metrics. */
+static void state_metrics(struct keeper *keeper, struct buffer *out)
+{
+    static struct metric *entries;
+    static struct metric *codes;
+    static struct metric *unsigned_entries;
+
+    if (entries == NULL) {
+        entries = metric_gauge("cardkeep_vault_audit_entries", "", "Entries in the audit log.");
+        codes = metric_gauge("cardkeep_vault_cvv_held", "", "CVVs held in memory.");
+        unsigned_entries = metric_gauge("cardkeep_vault_audit_unsigned_entries", "",
+                                        "Entries behind the newest checkpoint.");
+    }
+    uint64_t size = audit_log_size(keeper->log);
+    metric_set(entries, (int64_t)size);
+    metric_set(codes, cvv_held(keeper->cvvs));
+    metric_set(unsigned_entries,
+               size > keeper->signed_size ? (int64_t)(size - keeper->signed_size) : 0);
+    metrics_render(out);
+}
+
+void keeper_say_state(struct keeper *keeper, int64_t now_ms)
+{
+    struct buffer text OWNED(buffer_free) = BUFFER(STATE_BYTES_MAX);
+
+    if (keeper->front_fd < 0)
+        return;
+    state_metrics(keeper, &text);
+    const char *trouble = keeper_trouble(keeper, now_ms);
+    struct buffer *out = frame_begin(keeper->front_out, MESSAGE_STATE, 0);
+    buffer_add_u8(out, trouble[0] == '\0' ? 1 : 0);
+    buffer_add_counted(out, trouble);
+    buffer_add_u32(out, (uint32_t)text.size);
+    buffer_add(out, text.bytes, text.size);
+    struct status status = frame_end(keeper->front_out);
+    if (failed(status))
+        log_failure(LOG_ERROR, "state_not_said", status, NULL);
+}
+
+/* Once a second: what has run out goes, what was counted is written. */
+static void state_second(struct keeper *keeper, int64_t now_ms)
+{
+    unsigned count = 0;
+
+    keeper->second_ms = now_ms;
+    log_flush();
+    if (keeper->store_failed) {
+        if (!failed(db_resume(keeper->db))) {
+            log_event(LOG_WARN, "store_came_back", NULL);
+            keeper->leaving = true; /* See turn_abandon(). */
+        }
+        return;
+    }
+    cvv_sweep(keeper->cvvs, now_ms, keeper->settings->cvv_cells);
+    keeper_record_second(keeper, now_ms);
+    struct status status = keyring_tick(keeper->ring, now_ms);
+    if (!failed(status))
+        status = store_sweep(&keeper->store, keeper->batch, now_ms, SWEEP_ROWS, &count);
+    if (failed(status))
+        log_failure(LOG_ERROR, "housekeeping_failed", status, NULL);
+}
+
+void keeper_tick(struct keeper *keeper, int64_t now_ms)
+{
+    if (now_ms - keeper->ticked_ms < TICK_MS && now_ms >= keeper->ticked_ms)
+        return;
+    keeper->ticked_ms = now_ms;
+    if (now_ms - keeper->second_ms >= 1000 || now_ms < keeper->second_ms) {
+        state_second(keeper, now_ms);
+        keeper_say_state(keeper, now_ms);
+    }
+    if (!keeper->store_failed)
+        keeper_sign_tick(keeper, now_ms);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "vault/keeper_inside.h"
+
+/* Every frame that the front may send has a row: without an action there is no step. */
+static const struct turn_row {
+    enum message_type type;
+    enum policy_action action;
+    STATUS (*run)(struct keeper_op *op, struct cursor *in);
+} turn_rows[] = {
+    {MESSAGE_TOKENIZE, POLICY_CARD_TOKENIZE, tokenize_run},
+    {MESSAGE_SHOW, POLICY_CARD_MASK_READ, show_run},
+    {MESSAGE_ERASE, POLICY_CARD_DELETE, erase_run},
+    {MESSAGE_CVV_STORE, POLICY_CVV_STORE, code_run},
+    {MESSAGE_LEASE, POLICY_CARD_LEASE, lease_run},
+    {MESSAGE_SETTLE, POLICY_CARD_SETTLE, settle_run},
+    {MESSAGE_AUDIT_HEAD, POLICY_AUDIT_READ, audit_read_head},
+    {MESSAGE_AUDIT_READ, POLICY_AUDIT_READ, audit_read_entries},
+};
+
+struct keeper_mark keeper_mark(struct keeper *keeper)
+{
+    return (struct keeper_mark){
+        .rows = db_batch_count(keeper->batch),
+        .seq = audit_log_next_seq(keeper->log),
+        .overlay = keeper->store.turn.count,
+        .journal = keeper->journal.size,
+    };
+}
+
+void keeper_journal(struct keeper *keeper, enum keeper_journal kind,
+                    const uint8_t id[static CVV_ID_BYTES])
+{
+    buffer_add_u8(&keeper->journal, (uint8_t)kind);
+    buffer_add(&keeper->journal, id, CVV_ID_BYTES);
+}
+
+/* Cells are memory, not rows: what was done to them is undone by hand, newest first. */
+static void turn_undo_cells(struct keeper *keeper, size_t mark, int64_t now_ms)
+{
+    while (keeper->journal.size > mark) {
+        const uint8_t *step = keeper->journal.bytes + keeper->journal.size - (1 + CVV_ID_BYTES);
+        if (step[0] == KEEPER_CVV_STORED)
+            cvv_forget(keeper->cvvs, step + 1);
+        else
+            cvv_return(keeper->cvvs, step + 1, now_ms);
+        keeper->journal.size -= 1 + CVV_ID_BYTES;
+    }
+}
+
+void keeper_rewind(struct keeper *keeper, const struct keeper_mark *mark, int64_t now_ms)
+{
+    db_batch_rewind(keeper->batch, mark->rows);
+    audit_log_rewind(keeper->log, mark->seq);
+    overlay_rewind(&keeper->store.turn, mark->overlay);
+    turn_undo_cells(keeper, mark->journal, now_ms);
+}
+
+STATUS keeper_refuse(struct keeper_op *op, enum problem_code code, const char *field,
+                     const char *detail)
+{
+    problem_set(&op->problem, code, field, detail);
+    return FAIL(WHY_DENIED);
+}
+
+struct buffer *keeper_answer(struct keeper_op *op, enum message_type type)
+{
+    return frame_begin(op->keeper->front_out, (uint8_t)type, op->frame_id);
+}
+
+STATUS keeper_answer_end(struct keeper_op *op)
+{
+    TRY(frame_end(op->keeper->front_out));
+    buffer_add_u64(&op->keeper->answered, op->frame_id);
+    return buffer_status(&op->keeper->answered);
+}
+
+static void turn_answer_problem(struct keeper *keeper, uint64_t frame_id,
+                                const struct problem *problem)
+{
+    struct buffer *out = frame_begin(keeper->front_out, MESSAGE_PROBLEM, frame_id);
+
+    problem_encode(problem, out);
+    struct status status = frame_end(keeper->front_out);
+    if (failed(status)) /* The front's own deadline answers then. */
+        log_failure(LOG_ERROR, "answer_dropped", status, NULL);
+}
+
+/* Known, allowed, readable, done: or refused, with everything that it did taken back. */
+static void turn_run(struct keeper_op *op, const struct turn_row *row, struct cursor *in)
+{
+    struct keeper *keeper = op->keeper;
+    struct keeper_mark mark = keeper_mark(keeper);
+    struct status status = STATUS_OK;
+
+    if (!keeper_authorize(op))
+        status = FAIL(WHY_DENIED);
+    else if (op->caller->problem.code != PROBLEM_NONE) {
+        op->problem = op->caller->problem;
+        status = FAIL(WHY_BAD_INPUT);
+    } else
+        status = row->run(op, in);
+    if (!failed(status))
+        return;
+    keeper_rewind(keeper, &mark, op->now_ms);
+    if (op->problem.code == PROBLEM_NONE) {
+        problem_set(&op->problem, problem_of(status), NULL, NULL);
+        log_failure(LOG_WARN, "request_failed", status, "request_id", op->caller->request_id, NULL);
+    }
+    keeper_record_refusal(op, &op->problem);
+    turn_answer_problem(keeper, op->frame_id, &op->problem);
+    buffer_add_u64(&keeper->answered, op->frame_id);
+}
+
+void keeper_dispatch(struct keeper *keeper, const struct frame *frame, int64_t now_ms)
+{
+    struct message_caller caller;
+    struct cursor in = cursor_over(frame->body, frame->size);
+    const struct turn_row *row = NULL;
+
+    for (size_t i = 0; i < sizeof turn_rows / sizeof turn_rows[0]; i++)
+        if (turn_rows[i].type == (enum message_type)frame->type)
+            row = &turn_rows[i];
+    message_caller_decode(&in, &caller);
+    if (row == NULL || in.bad) {
+        log_event(LOG_ERROR, "front_sent_nonsense", NULL);
+        return;
+    }
+    struct keeper_op op = {
+        .keeper = keeper,
+        .frame_id = frame->id,
+        .now_ms = now_ms,
+        .caller = &caller,
+        .action = row->action,
+    };
+    const char *trouble = keeper_trouble(keeper, now_ms);
+    if (trouble[0] != '\0') {
+        problem_set(&op.problem,
+                    keeper->store_failed ? PROBLEM_STORE_UNAVAILABLE : PROBLEM_AUDIT_UNAVAILABLE,
+                    NULL, NULL);
+        turn_answer_problem(keeper, frame->id, &op.problem);
+        return;
+    }
+    turn_run(&op, row, &in);
+}
+
+bool keeper_has_work(const struct keeper *keeper)
+{
+    return db_batch_count(keeper->batch) > 0 || keeper->note.size > 0;
+}
+
+/* Keys that this turn made or moved: their rows and entries go with what used them. */
+static STATUS turn_put_changes(struct keeper *keeper, int64_t now_ms)
+{
+    struct keyring_change change;
+
+    while (keyring_take_change(keeper->ring, &change)) {
+        uint8_t key[8];
+        for (unsigned i = 0; i < sizeof key; i++)
+            key[i] = (uint8_t)(change.row_id >> (56 - 8 * i));
+        db_batch_put(keeper->batch, keeper->db, STORE_KEYS, key, sizeof key, change.row,
+                     change.row_size);
+        if (change.event[0] == '\0')
+            continue;
+        struct audit_entry entry = {
+            .event = change.event,
+            .object = key_purpose_name(change.info.purpose),
+            .tenant = change.info.tenant[0] == '\0' ? NULL : change.info.tenant,
+            .key_id = change.info.id,
+            .key_version = change.info.version,
+        };
+        TRY(keeper_record_own(keeper, &entry, now_ms));
+    }
+    return STATUS_OK;
+}
+
+static STATUS turn_commit(struct keeper *keeper, int64_t now_ms)
+{
+    TRY(turn_put_changes(keeper, now_ms));
+    if (keeper->note.size > 0)
+        TRY(audit_log_put_checkpoint(keeper->log, keeper->batch, keeper->note.bytes,
+                                     keeper->note.size));
+    audit_log_seal(keeper->log, keeper->batch);
+    return db_commit(keeper->db, keeper->batch);
+}
+
+/* Nothing of this turn was acknowledged: say so to everyone who waits.  A batch that failed may
+ * still come back with the store, so nothing in memory is trusted from here on: keeper_tick() ends
+ * the process once the store takes writes again, and the next one reads what is really there. */
+static void turn_abandon(struct keeper *keeper, struct status status, int64_t now_ms)
+{
+    struct cursor ids = cursor_over(keeper->answered.bytes, keeper->answered.size);
+    struct problem problem;
+
+    log_failure(LOG_ERROR, "commit_failed", status, "store", db_trouble(keeper->db), NULL);
+    keeper->store_failed = true;
+    audit_log_abandon(keeper->log);
+    turn_undo_cells(keeper, 0, now_ms);
+    frame_writer_free(&keeper->front_out); /* With the answers that must not go out. */
+    if (failed(frame_writer_new(OVERLAY_BYTES_MAX, &keeper->front_out)))
+        abort(); /* No memory for a few bytes: the supervisor starts us again. */
+    problem_set(&problem, PROBLEM_STORE_UNAVAILABLE, NULL, NULL);
+    for (size_t i = 0; i < keeper->answered.size / 8; i++)
+        turn_answer_problem(keeper, cursor_u64(&ids), &problem);
+}
+
+void keeper_commit(struct keeper *keeper, int64_t now_ms)
+{
+    struct status status = turn_commit(keeper, now_ms);
+
+    if (failed(status))
+        turn_abandon(keeper, status, now_ms);
+    else
+        audit_log_committed(keeper->log);
+    buffer_clear(&keeper->note);
+    db_batch_clear(keeper->batch);
+    overlay_rewind(&keeper->store.turn, 0);
+    buffer_clear(&keeper->journal);
+    buffer_clear(&keeper->answered);
+}

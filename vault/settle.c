@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POST /v1/settlements: what became of a lease.
+ *
+ *   answered         the gateway said something, whatever it was: the CVV is destroyed (SAD-1)
+ *   not_sent         not one byte left: CVV and single-use tokens go back
+ *   sent_no_answer   bytes left: the CVV stays with this submission until the lease ends;
+ * `answered` may follow
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/encode.h"
+#include "base/own.h"
+#include "vault/keeper_inside.h"
+
+#define SETTLE_PREFIX "lse_"
+
+static STATUS settle_refuse(struct problem *out_problem, enum problem_code code, const char *detail)
+{
+    problem_set(out_problem, code, "/lease_id", detail);
+    return FAIL(WHY_DENIED);
+}
+
+static STATUS settle_find(struct keeper_op *op, const char *text, uint8_t out_id[static 16],
+                          struct store_lease *out_lease, struct problem *out_problem)
+{
+    size_t prefix = strlen(SETTLE_PREFIX);
+
+    if (strncmp(text, SETTLE_PREFIX, prefix) != 0 || strlen(text) != prefix + ENCODE_BASE62_CHARS ||
+        failed(decode_base62(text + prefix, out_id)))
+        return settle_refuse(out_problem, PROBLEM_NOT_FOUND, NULL);
+    struct status status = store_get_lease(&op->keeper->store, out_id, out_lease);
+    if (status.why == WHY_NOT_FOUND ||
+        (!failed(status) && strcmp(out_lease->relay, op->principal->name) != 0))
+        return settle_refuse(out_problem, PROBLEM_NOT_FOUND, NULL);
+    return status;
+}
+
+static STATUS settle_return_tokens(struct keeper_op *op, const struct store_lease *lease)
+{
+    struct store *store = &op->keeper->store;
+
+    for (unsigned i = 0; i < lease->token_count; i++) {
+        struct store_token token;
+        TRY(store_get_token(store, lease->tokens[i], &token));
+        if (token.state != STORE_TOKEN_CONSUMED)
+            continue; /* Erased meanwhile. */
+        token.state = STORE_TOKEN_LIVE;
+        TRY(store_put_token(store, op->keeper->batch, lease->tokens[i], &token));
+    }
+    return STATUS_OK;
+}
+
+static void settle_codes(struct keeper_op *op, const struct store_lease *lease,
+                         enum message_outcome outcome)
+{
+    for (unsigned i = 0; i < lease->cvv_count; i++) {
+        if (outcome == MESSAGE_OUTCOME_ANSWERED)
+            cvv_destroy(op->keeper->cvvs, lease->cvvs[i]);
+        else if (outcome == MESSAGE_OUTCOME_NOT_SENT)
+            cvv_return(op->keeper->cvvs, lease->cvvs[i], op->now_ms);
+    }
+}
+
+/* Once said it stays, but that an answer may still follow a silence. */
+static bool settle_allows(uint8_t settled, enum message_outcome outcome)
+{
+    return settled == 0 ||
+           (settled == 1 + MESSAGE_OUTCOME_SENT_NO_ANSWER && outcome == MESSAGE_OUTCOME_ANSWERED);
+}
+
+static STATUS settle_do(struct keeper_op *op, const struct message_settlement *settlement,
+                        struct problem *out_problem)
+{
+    struct keeper *keeper = op->keeper;
+    struct store_lease lease;
+    uint8_t id[16];
+
+    TRY(settle_find(op, settlement->lease_id, id, &lease, out_problem));
+    struct policy_question question = {
+        .action = op->action,
+        .principal = op->principal,
+        .tenant = lease.tenant,
+        .destination = lease.destination,
+    };
+    if (!keeper_decide(op, &question, out_problem))
+        return FAIL(WHY_DENIED);
+    if (lease.settled == 1 + (uint8_t)settlement->outcome)
+        return STATUS_OK; /* A repeat. */
+    if (!settle_allows(lease.settled, settlement->outcome))
+        return settle_refuse(out_problem, PROBLEM_STATE_CONFLICT,
+                             "This lease was settled with another outcome.");
+    if (settlement->outcome == MESSAGE_OUTCOME_NOT_SENT)
+        TRY(settle_return_tokens(op, &lease));
+    lease.settled = (uint8_t)(1 + settlement->outcome);
+    TRY(store_put_lease(&keeper->store, keeper->batch, id, &lease));
+    struct audit_entry entry = {
+        .object = lease.submission,
+        .tenant = lease.tenant,
+        .destination = lease.destination,
+        .detail = message_outcome_names[settlement->outcome],
+    };
+    TRY(keeper_record(op, &entry));
+    settle_codes(op, &lease, settlement->outcome); /* Last: nothing after it can fail. */
+    return STATUS_OK;
+}
+
+static STATUS settle_one(struct keeper_op *op, const struct message_settlement *settlement,
+                         struct buffer *out)
+{
+    struct keeper_mark mark = keeper_mark(op->keeper);
+    struct problem problem = settlement->problem;
+    struct status status =
+        problem.code != PROBLEM_NONE ? FAIL(WHY_BAD_INPUT) : settle_do(op, settlement, &problem);
+
+    if (!failed(status)) {
+        buffer_add_u8(out, 1);
+        buffer_add_counted(out, settlement->lease_id);
+        return buffer_status(out);
+    }
+    keeper_rewind(op->keeper, &mark, op->now_ms);
+    if (problem.code == PROBLEM_NONE) {
+        if (problem_of(status) == PROBLEM_STORE_UNAVAILABLE)
+            return status;
+        problem_set(&problem, problem_of(status), NULL, NULL);
+    }
+    keeper_record_refusal(op, &problem);
+    buffer_add_u8(out, 0);
+    problem_encode(&problem, out);
+    return buffer_status(out);
+}
+
+STATUS settle_run(struct keeper_op *op, struct cursor *in)
+{
+    struct buffer results OWNED(buffer_free) = BUFFER(FRAME_BODY_BYTES_MAX);
+    struct message_settlement settlement;
+    unsigned count = cursor_u16(in);
+
+    ENSURE(count >= 1 && count <= CONTRACT_LEASES_MAX, WHY_BAD_INPUT);
+    for (unsigned i = 0; i < count; i++) {
+        message_settlement_decode(in, &settlement);
+        ENSURE(!in->bad, WHY_BAD_INPUT);
+        TRY(settle_one(op, &settlement, &results));
+    }
+    ENSURE(cursor_done(in), WHY_BAD_INPUT);
+    struct buffer *out = keeper_answer(op, MESSAGE_SETTLED);
+    buffer_add_u16(out, (uint16_t)count);
+    buffer_add(out, results.bytes, results.size);
+    return keeper_answer_end(op);
+}
