@@ -39,13 +39,14 @@ void token_make_opaque(bool live, char out[static CONTRACT_TOKEN_MAX + 1])
     uint8_t bits[16];
     char text[ENCODE_BASE62_CHARS + 1];
     char check[TOKEN_CHECK_CHARS + 1];
+    char body[CONTRACT_TOKEN_MAX + 1 - TOKEN_CHECK_CHARS];
 
     random_bytes(bits, sizeof bits);
     encode_base62(bits, text);
-    (void)snprintf(out, CONTRACT_TOKEN_MAX + 1, "%s%s%s", CONTRACT_TOKEN_PREFIX,
+    (void)snprintf(body, sizeof body, "%s%s%s", CONTRACT_TOKEN_PREFIX,
                    live ? "" : CONTRACT_TEST_INFIX, text);
-    token_check(out, check);
-    (void)strncat(out, check, TOKEN_CHECK_CHARS);
+    token_check(body, check);
+    (void)snprintf(out, CONTRACT_TOKEN_MAX + 1, "%s%s", body, check);
 }
 
 /* RFC 9562 section 5.4. */
