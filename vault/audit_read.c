@@ -2,7 +2,7 @@
 /* GET /v1/audit/checkpoint and /v1/audit/entries: for auditors, and an entry itself (LOG-3). */
 #include "base/own.h"
 #include "policies/audit_page.h"
-#include "vault/keeper_inside.h"
+#include "vault/steps.h"
 
 static STATUS audit_read_answer(struct keeper_op *op, const char *object, const char *content_type,
                                 const struct buffer *body)

@@ -6,7 +6,7 @@
 #include "keys/envelope.h"
 #include "vault/brand.h"
 #include "vault/card.h"
-#include "vault/keeper_inside.h"
+#include "vault/steps.h"
 
 STATUS code_keep(struct keeper_op *op, const uint8_t token_key[static STORE_KEY_BYTES],
                  const struct message_card *card, const struct brand *brand, struct code *out_code)

@@ -3,7 +3,7 @@
  * never issued again (TOK-13). */
 #include <string.h>
 
-#include "vault/keeper_inside.h"
+#include "vault/steps.h"
 
 /* The same-card row forgets the record, and keeps the card's id for other tokens of the card. */
 static STATUS erase_unlink(struct keeper_op *op, const struct store_token *token)

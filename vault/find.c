@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "keys/envelope.h"
-#include "vault/keeper_inside.h"
+#include "vault/steps.h"
 #include "vault/token.h"
 
 struct envelope_place find_place(const char *tenant, const char *purpose, uint64_t record_id)

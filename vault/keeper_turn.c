@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "vault/keeper_inside.h"
+#include "vault/steps.h"
 
 /* Every frame that the front may send has a row: without an action there is no step. */
 static const struct turn_row {

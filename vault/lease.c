@@ -12,7 +12,7 @@
 #include "base/encode.h"
 #include "base/own.h"
 #include "keys/envelope.h"
-#include "vault/keeper_inside.h"
+#include "vault/steps.h"
 
 /* One lease on its way. */
 struct lease {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "keys/fingerprint.h"
-#include "vault/keeper_inside.h"
+#include "vault/steps.h"
 
 STATUS repeat_find(struct keeper_op *op, enum message_type kind, const struct buffer *content,
                    struct repeat *out_repeat, bool *out_found, struct store_repeat *out_row)

@@ -11,7 +11,7 @@
 
 #include "base/encode.h"
 #include "base/own.h"
-#include "vault/keeper_inside.h"
+#include "vault/steps.h"
 
 #define SETTLE_PREFIX "lse_"
 

@@ -2,7 +2,7 @@
 /* GET /v1/tokens/{token}: the masked view.  The card itself stays sealed. */
 #include "base/own.h"
 #include "keys/envelope.h"
-#include "vault/keeper_inside.h"
+#include "vault/steps.h"
 
 STATUS show_run(struct keeper_op *op, struct cursor *in)
 {

@@ -13,7 +13,7 @@
 #include "base/own.h"
 #include "keys/fingerprint.h"
 #include "vault/card.h"
-#include "vault/keeper_inside.h"
+#include "vault/steps.h"
 #include "vault/token.h"
 
 #define TOKENIZE_VIEW_STEP   256u /* Views are padded to multiples of this. */

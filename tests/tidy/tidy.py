@@ -12,7 +12,7 @@ import sys
 PRODUCT = ("base", "keys", "policies", "vault", "relay")
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 500
-HEADER_LINES_MAX = 150
+HEADER_LINES_MAX = 200
 COLUMNS_MAX = 100
 README_LINES_MAX = 25
 TOP_LEVEL = set(PRODUCT) | {"tests", "CMakeLists.txt", "README.md", "SECURITY.md", "LICENSE"}

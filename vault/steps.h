@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vault/steps.h -- what the keeper does for each request, and what the steps share.
+ *
+ * In      a request whose caller is known and allowed, and the rest of its frame.
+ * Out     rows, an entry and an answer in the turn; or a problem, and then the turn is as it was
+ * before. Never   is reached but by keeper_turn.c, which has asked keeper_decide.c. Threads the
+ * keeper's one.
+ */
+#ifndef VAULT_STEPS_H
+#define VAULT_STEPS_H
+
+#include "vault/keeper_inside.h"
+
+/* --- the steps, one file each; they read the rest of the frame --- */
+STATUS tokenize_run(struct keeper_op *op, struct cursor *in);
+STATUS show_run(struct keeper_op *op, struct cursor *in);
+STATUS erase_run(struct keeper_op *op, struct cursor *in);
+STATUS code_run(struct keeper_op *op, struct cursor *in);
+STATUS lease_run(struct keeper_op *op, struct cursor *in);
+STATUS settle_run(struct keeper_op *op, struct cursor *in);
+STATUS audit_read_head(struct keeper_op *op, struct cursor *in);
+STATUS audit_read_entries(struct keeper_op *op, struct cursor *in);
+
+/* --- find.c: from a token to its row and record --- */
+struct found {
+    uint8_t key[STORE_KEY_BYTES];
+    struct store_token token;
+};
+/* The token's row within `tenant`; erased, expired and consumed are told apart by code. */
+STATUS find_token(struct keeper_op *op, const struct policy_tenant *tenant, const char *text,
+                  struct found *out_found, struct problem *out_problem);
+/* Its masked view; the metadata is lent from `plain`, which the caller frees. */
+STATUS find_view(struct keeper *keeper, const struct policy_tenant *tenant, uint64_t record_id,
+                 struct buffer *plain, struct view *out_view);
+struct envelope_place find_place(const char *tenant, const char *purpose, uint64_t record_id);
+
+/* --- code.c: a CVV on its way into its cell --- */
+struct code {
+    uint8_t id[CVV_ID_BYTES];
+    char token[CONTRACT_TOKEN_MAX + 1];
+    int64_t expires_ms;
+};
+/* Checks the code of `card` and keeps it for the card token indexed by `token_key`. */
+STATUS code_keep(struct keeper_op *op, const uint8_t token_key[static STORE_KEY_BYTES],
+                 const struct message_card *card, const struct brand *brand, struct code *out_code);
+/* What a repeated request is answered with: both directions of the kept form. */
+void code_note(const struct code *code, struct buffer *out);
+STATUS code_again(struct keeper_op *op, struct cursor *in, struct code *out_code);
+
+/* --- tokenize.c --- */
+void tokenize_card_id(const struct store_same_card *same, char out[static VIEW_CARD_ID_CHARS + 1]);
+
+/* --- repeat.c: idempotency keys --- */
+struct repeat {
+    bool wanted; /* The caller sent a key. */
+    uint8_t key[STORE_KEY_BYTES];
+    uint8_t digest[32];
+};
+/* `content` is what makes two requests the same.  *out_found tells whether there is a result to
+ * answer again, lent in *out_row.  Another request under the same key is refused. */
+STATUS repeat_find(struct keeper_op *op, enum message_type kind, const struct buffer *content,
+                   struct repeat *out_repeat, bool *out_found, struct store_repeat *out_row);
+STATUS repeat_keep(struct keeper_op *op, enum message_type kind, const struct repeat *repeat,
+                   const struct buffer *result);
+
+#endif
