@@ -355,7 +355,7 @@ void accept_call(struct relay *relay, struct http_call *call,
     struct submission *submission = NULL;
 
     if (failed(submission_new(relay, call, &submission))) {
-        struct http_problem problem = problem_of(PROBLEM_BUSY);
+        struct http_problem problem = refusal_of(PROBLEM_BUSY);
         struct answer_outcome outcome = {.outcome = LEDGER_NOT_SENT,
                                          .safe_to_retry = true,
                                          .failed = ANSWER_FAILED_RELAY,

@@ -13,7 +13,7 @@
 #include "base/client.h"
 #include "base/http.h"
 #include "relay/ledger_rows.h"
-#include "relay/problem.h"
+#include "relay/refusal.h"
 #include "relay/scrub.h"
 
 #define ANSWER_HEADERS_MAX 64u

@@ -9,7 +9,7 @@
 #include "base/own.h"
 #include "policies/audit_page.h"
 #include "relay/accept.h"
-#include "relay/problem.h"
+#include "relay/refusal.h"
 
 #define TEXT_MAX      128u
 #define NUMBER_DIGITS 18u
@@ -94,7 +94,7 @@ static STATUS record(struct audit_call *audit, struct ledger *ledger, struct db_
         .actor = audit->principal != NULL ? audit->principal->name : "-",
         .origin = audit->origin,
         .event = good ? "audit.read" : (denied ? "policy.deny" : "auth.fail"),
-        .outcome = good ? "ok" : problem_name(audit->code),
+        .outcome = good ? "ok" : refusal_name(audit->code),
         .object = objects[audit->route],
         .bundle = policy_bundle(audit->policy),
         .rule = audit->decision.rule[0] != '\0' ? audit->decision.rule : NULL,
@@ -121,7 +121,7 @@ static STATUS audit_apply(struct ledger_op *op, struct ledger *ledger, struct db
 static void answer_code(struct http_call *call, enum problem_code code,
                         const struct policy_decision *decision)
 {
-    struct http_problem problem = problem_of(code);
+    struct http_problem problem = refusal_of(code);
 
     if (code == PROBLEM_DENIED && decision != NULL && decision->rule[0] != '\0')
         problem.rule = decision->rule;

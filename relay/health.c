@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "base/own.h"
-#include "relay/problem.h"
+#include "relay/refusal.h"
 #include "relay/sign.h"
 
 #define METRICS_BYTES_MAX (1u << 20)
@@ -56,10 +56,10 @@ static void answer_metrics(const struct relay *relay, struct http_call *call)
 void health_call(struct relay *relay, struct http_call *call)
 {
     const char *path = http_path(call);
-    struct http_problem problem = problem_of(PROBLEM_NOT_FOUND);
+    struct http_problem problem = refusal_of(PROBLEM_NOT_FOUND);
 
     if (strcmp(http_method(call), "GET") != 0 && strcmp(http_method(call), "HEAD") != 0) {
-        problem = problem_of(PROBLEM_METHOD_NOT_ALLOWED);
+        problem = refusal_of(PROBLEM_METHOD_NOT_ALLOWED);
         http_answer_problem(call, &problem, NULL);
     } else if (strcmp(path, "/healthz") == 0) {
         struct buffer body OWNED(buffer_free) = BUFFER(READY_BYTES_MAX);

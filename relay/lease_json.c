@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "relay/problem.h"
+#include "relay/refusal.h"
 
 #define PROBLEM_NODES_MAX 64u
 #define CODE_BYTES_MAX    64u
@@ -174,7 +174,7 @@ static STATUS read_problem(const struct json *json, uint32_t object,
     char code[CODE_BYTES_MAX];
 
     TRY(read_text(json, object, "code", code, sizeof code));
-    enum problem_code known = problem_find(code);
+    enum problem_code known = refusal_find(code);
     ENSURE(known != PROBLEM_NONE, WHY_FORGED);
     *out_refusal = (struct lease_refusal){.code = known};
     if (json_member(json, object, "detail") != JSON_NONE &&
@@ -214,7 +214,7 @@ STATUS lease_json_next_settled(struct lease_json *answer)
         return STATUS_OK;
     }
     TRY(read_problem(json, at, &refusal));
-    return problem_status(refusal.code) >= 500 ? FAIL(WHY_BUSY) : FAIL(WHY_DENIED);
+    return refusal_status(refusal.code) >= 500 ? FAIL(WHY_BUSY) : FAIL(WHY_DENIED);
 }
 
 STATUS lease_json_problem(const uint8_t *body, size_t size, struct lease_refusal *out_refusal)

@@ -125,7 +125,7 @@ void submission_home(struct submission *submission)
 
 void submission_problem(struct submission *submission)
 {
-    struct http_problem problem = problem_of(submission->code);
+    struct http_problem problem = refusal_of(submission->code);
     struct answer_outcome *outcome = &submission->outcome;
 
     if (submission->field[0] != '\0')
@@ -176,7 +176,7 @@ void submission_refuse(struct submission *submission, enum problem_code code, en
         .origin = submission->origin,
         .event = by_policy ? "policy.deny"
                            : (code == PROBLEM_UNKNOWN_PRINCIPAL ? "auth.fail" : "card.submit"),
-        .outcome = problem_name(code),
+        .outcome = refusal_name(code),
         .object = submission->row.id,
         .tenant = principal != NULL && principal->tenant[0] != '\0' ? principal->tenant : NULL,
         .purpose = submission->purpose[0] != '\0' ? submission->purpose : NULL,

@@ -435,14 +435,14 @@ static void on_ended(struct ledger_op *op)
 static void step_end(struct submission *submission)
 {
     bool keeps = submission->answered && submission->answer.size <= LEDGER_ANSWER_BYTES_MAX;
-    int status = submission->code != PROBLEM_NONE ? problem_status(submission->code) : 0;
+    int status = submission->code != PROBLEM_NONE ? refusal_status(submission->code) : 0;
 
     buffer_free(&submission->filled);
     lease_clear(&submission->lease);
     submission->end = (struct ledger_end){
         .submission = &submission->row,
         .outcome = submission->outcome.outcome,
-        .code = submission->code == PROBLEM_NONE ? "ok" : problem_name(submission->code),
+        .code = submission->code == PROBLEM_NONE ? "ok" : refusal_name(submission->code),
         .status = status,
         .answer = keeps ? &submission->answer : NULL,
         .answer_lost = submission->answered && !keeps,

@@ -95,14 +95,14 @@ STATUS settings_read(const char *path, struct settings *out_settings, char *erro
     if (failed(status)) {
         (void)snprintf(error, error_size, "%s",
                        out.config == NULL ? "out of memory" : config_error(out.config));
-        settings_free(&out);
+        settings_close(&out);
         return status;
     }
     *out_settings = out;
     return STATUS_OK;
 }
 
-void settings_free(struct settings *settings)
+void settings_close(struct settings *settings)
 {
     config_free(&settings->config);
 }

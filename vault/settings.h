@@ -48,7 +48,7 @@ struct settings {
 /* `error` gets `file:line: …`. */
 STATUS settings_read(const char *path, struct settings *out_settings, char *error,
                      size_t error_size);
-void settings_free(struct settings *settings);
+void settings_close(struct settings *settings);
 
 /* What was understood, with defaults: for --check. */
 void settings_print(const struct settings *settings, FILE *out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "relay/problem.h"
+#include "relay/refusal.h"
 
 #include <assert.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 static const struct http_problem table[PROBLEM_COUNT] = {CONTRACT_PROBLEMS(ROW)};
 
-enum problem_code problem_find(const char *code)
+enum problem_code refusal_find(const char *code)
 {
     for (int i = PROBLEM_NONE + 1; i < PROBLEM_COUNT; i++)
         if (strcmp(table[i].code, code) == 0)
@@ -17,18 +17,18 @@ enum problem_code problem_find(const char *code)
     return PROBLEM_NONE;
 }
 
-struct http_problem problem_of(enum problem_code code)
+struct http_problem refusal_of(enum problem_code code)
 {
     assert(code > PROBLEM_NONE && code < PROBLEM_COUNT);
     return table[code];
 }
 
-int problem_status(enum problem_code code)
+int refusal_status(enum problem_code code)
 {
-    return problem_of(code).status;
+    return refusal_of(code).status;
 }
 
-const char *problem_name(enum problem_code code)
+const char *refusal_name(enum problem_code code)
 {
-    return problem_of(code).code;
+    return refusal_of(code).code;
 }

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* relay/refusal.h -- the contract's table of problems, to look things up in.
+ *
+ * In      a code.
+ * Out     its HTTP status, its text, its title.
+ * Never   repeats input.
+ * Threads any.
+ */
+#ifndef RELAY_REFUSAL_H
+#define RELAY_REFUSAL_H
+
+#include "base/http.h"
+#include "vault/contract.h"
+
+/* PROBLEM_NONE for a text that is no code. */
+enum problem_code refusal_find(const char *code);
+int refusal_status(enum problem_code code);
+const char *refusal_name(enum problem_code code);
+/* With status, code and title filled in. */
+struct http_problem refusal_of(enum problem_code code);
+
+#endif
