@@ -66,7 +66,7 @@ def run_file(name, build):
     results = []
     if getattr(module, "NO_SYSTEM", False):
         for one in tests_of(module):
-            results.append(run_test(name, one.__name__.replace("_", " "), lambda: one(build)))
+            results.append(run_test(name, one.__name__.replace("_", " "), lambda: one(None)))
         return results
     with harness.System(build) as system:
         def start():
