@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cardkeep-vault: keeps cards, gives tokens for them. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/own.h"
+#include "base/sandbox.h"
+#include "base/supervise.h"
+#include "policies/policy.h"
+#include "policies/signer.h"
+#include "vault/front.h"
+#include "vault/keeper.h"
+#include "vault/settings.h"
+
+#define SIGNER_LOCK_BYTES (64u << 10)
+#define EXIT_USAGE        2
+#define ERROR_MAX         768u
+
+static const char usage[] =
+    "usage: cardkeep-vault --config FILE [--check]\n"
+    "\n"
+    "Keeps cards and gives tokens for them; gives cards to relays that policies allow.\n"
+    "\n"
+    "  --config FILE  the configuration\n"
+    "  --check        say what was understood of it, and leave\n"
+    "  --version      say the version\n"
+    "  --help         say this\n"
+    "\n"
+    "Exit codes: 0 done, 1 failed and may be tried again, 2 wrong usage or configuration.\n"
+    "\n"
+    "  cardkeep-vault --config vault.yaml --check\n"
+    "  curl --cert app.pem --key app.key --cacert ca.pem https://localhost:8443/v1/tokens \\\n"
+    "       -H 'Content-Type: application/json' \\\n"
+    "       -d '{\"number\": \"4242424242424242\", \"exp_month\": 12, \"exp_year\": 2031}'\n";
+
+/* Beside the keeper, and nothing else: no network, no store. */
+static int run_signer(void *owner, int core_fd)
+{
+    const struct settings *settings = owner;
+    struct sandbox_report report = {0};
+    struct signer_options options = {.origin = settings->origin,
+                                     .key_path = settings->signer_key,
+                                     .state_path = settings->signer_state,
+                                     .fd = core_fd};
+    /* It leaves at the end of its socket, so that the keeper's last entries are signed, too. */
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    if (sigaction(SIGTERM, &ignore, NULL) != 0 ||
+        failed(log_open("signer", settings->log_level, STDERR_FILENO)))
+        return EXIT_FAILURE;
+    struct status status =
+        sandbox_enter(SIGNER_LOCK_BYTES, settings->user, settings->production, &report);
+    if (!failed(status))
+        status = signer_run(&options);
+    if (!failed(status))
+        return EXIT_SUCCESS;
+    log_failure(LOG_ERROR, "signer_ended", status, "key", options.key_path, "state",
+                options.state_path, "missing", report.missing, NULL);
+    bool hopeless =
+        status.why == WHY_NOT_FOUND || status.why == WHY_DENIED || status.why == WHY_FORGED;
+    return hopeless ? SUPERVISE_EXIT_CONFIG : EXIT_FAILURE;
+}
+
+/* In the supervisor. */
+static void say_end(void *owner, const char *name, int wait_status)
+{
+    char how[48];
+
+    (void)owner;
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_SUCCESS)
+        return;
+    if (WIFSIGNALED(wait_status))
+        (void)snprintf(how, sizeof how, "signal %d", WTERMSIG(wait_status));
+    else
+        (void)snprintf(how, sizeof how, "exit code %d", WEXITSTATUS(wait_status));
+    log_event(LOG_WARN, "process_ended", "process", name, "how", how, NULL);
+}
+
+static bool can_read(const char *what, const char *path)
+{
+    if (access(path, R_OK) == 0)
+        return true;
+    (void)fprintf(stderr, "cardkeep-vault: %s: %s: %s\n", what, path, strerror(errno));
+    return false;
+}
+
+static int check(const struct settings *settings)
+{
+    OWNED(policy_free) struct policy *policy = NULL;
+    char error[POLICY_ERROR_MAX] = "";
+    bool good = can_read("the API's certificate", settings->api.certificate) &&
+                can_read("its key", settings->api.key) &&
+                can_read("the clients' authorities", settings->api.clients) &&
+                can_read("the seal", settings->seal_path) &&
+                can_read("the signer's key", settings->signer_key);
+
+    if (!good)
+        return EXIT_USAGE;
+    if (failed(policy_load(settings->policies, &policy, error, sizeof error))) {
+        (void)fprintf(stderr, "cardkeep-vault: %s\n", error);
+        return EXIT_USAGE;
+    }
+    settings_print(settings, stdout);
+    return EXIT_SUCCESS;
+}
+
+static int run(const char *path, bool only_check)
+{
+    struct settings settings OWNED(settings_free) = {0};
+    char error[ERROR_MAX] = "";
+
+    if (failed(settings_read(path, &settings, error, sizeof error))) {
+        (void)fprintf(stderr, "cardkeep-vault: %s\n", error);
+        return EXIT_USAGE;
+    }
+    if (only_check)
+        return check(&settings);
+    struct supervise_options options = {
+        .core_name = "keeper",
+        .core = keeper_run,
+        .satellites = {{.name = "front", .run = front_run}, {.name = "signer", .run = run_signer}},
+        .satellite_count = 2,
+        .owner = &settings,
+        .on_end = say_end,
+    };
+    return supervise_run(&options);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {NULL, 0, NULL, 0},
+    };
+    const char *path = NULL;
+    bool only_check = false;
+
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            path = optarg;
+            break;
+        case 'k':
+            only_check = true;
+            break;
+        case 'h':
+            (void)fputs(usage, stdout);
+            return EXIT_SUCCESS;
+        case 'v':
+            puts("cardkeep-vault " CARDKEEP_VERSION);
+            return EXIT_SUCCESS;
+        default:
+            (void)fputs(usage, stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (path == NULL || optind != argc) {
+        (void)fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    return run(path, only_check);
+}
