@@ -113,7 +113,7 @@ static int check(const struct settings *settings)
 
 static int run(const char *path, bool only_check)
 {
-    struct settings settings OWNED(settings_free) = {0};
+    struct settings settings OWNED(settings_close) = {0};
     char error[ERROR_MAX] = "";
 
     if (failed(settings_read(path, &settings, error, sizeof error))) {
