@@ -25,6 +25,7 @@ class Document:
         self.daemon = daemon
         self.seen = set()
         self.patterns = []
+        self.firsts = {}
         for path in self.tree["paths"]:
             # The relay's {path} is the gateway's own, with slashes.
             pattern = re.sub(r"\\{path\\}", ".*", re.escape(path))
@@ -41,6 +42,10 @@ class Document:
                 found = found[part]
             node = found
         return node, at
+
+    def first(self, operation, at):
+        """Methods that share one description (an alias of YAML's) share what was seen of it."""
+        return self.firsts.setdefault(id(operation), at)
 
     def find(self, path):
         for _, pattern, template in self.patterns:
@@ -151,6 +156,8 @@ class Document:
                 at = f"{method.upper()} {path}"
                 yield at
                 operation = item[method]
+                if self.first(operation, at) != at:
+                    continue  # Described with the first that is like it.
                 for content in self.bodies(operation.get("requestBody", {})):
                     yield from self.parts(content[1], f"{at} {content[0]}", done)
                 for status, answer in operation["responses"].items():
@@ -198,6 +205,7 @@ def _answer_trouble(document, operation, at, answer):
         return [f"{at}: {status} is not described ({answer!r})"]
     named, _ = document.resolve(named, "")
     document.seen.add(at)
+    at = document.first(operation, at)
     if status in responses:
         document.seen.add(f"{at} {status}")
     kind = (answer.header("Content-Type") or "").split(";")[0]
