@@ -355,6 +355,16 @@ void store_put_expiry(struct store *store, struct db_batch *batch, int64_t when_
     db_batch_put(batch, store->db, STORE_EXPIRIES, row, 9 + key_size, "", 0);
 }
 
+/* An idempotency key that was used again after its time has a row that is not due yet. */
+static bool store_is_renewed(struct store *store, const uint8_t *expiry, size_t size,
+                             int64_t now_ms)
+{
+    struct store_repeat repeat;
+
+    return expiry[8] == STORE_IDEMPOTENCY && size == 9 + STORE_KEY_BYTES &&
+           !failed(store_get_repeat(store, expiry + 9, &repeat)) && repeat.expires_ms > now_ms;
+}
+
 STATUS store_sweep(struct store *store, struct db_batch *batch, int64_t now_ms, unsigned count_max,
                    unsigned *out_count)
 {
@@ -369,7 +379,8 @@ STATUS store_sweep(struct store *store, struct db_batch *batch, int64_t now_ms, 
         if (store_id_decode(row) > (uint64_t)now_ms)
             break;
         ENSURE(row[8] == STORE_IDEMPOTENCY || row[8] == STORE_LEASES, WHY_FORGED);
-        db_batch_delete(batch, store->db, row[8], row + 9, size - 9);
+        if (!store_is_renewed(store, row, size, now_ms))
+            db_batch_delete(batch, store->db, row[8], row + 9, size - 9);
         db_batch_delete(batch, store->db, STORE_EXPIRIES, row, size);
         count++;
     }
