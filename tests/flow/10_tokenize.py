@@ -84,7 +84,7 @@ def every_published_card_is_taken_with_the_mask_of_its_length(system):
 
 def brands_are_told_from_the_first_digits(system):
     for number, brand in ((VISA, "visa"), (VISA_13, "visa"), (MASTERCARD, "mastercard"),
-                          (AMEX, "amex"), (DINERS_14, "diners"), (UNIONPAY_19, "unionpay")):
+                          (AMEX, "american_express"), (DINERS_14, "diners_club"), (UNIONPAY_19, "unionpay")):
         equal(system.token(number)["brand"], brand, f"the brand of a card of {len(number)} digits")
 
 
@@ -171,10 +171,10 @@ def fields_are_missing_unknown_or_of_the_wrong_kind_by_name(system):
 
 def bodies_that_are_no_json_are_refused_before_anything_else(system):
     vault = system.vault()
-    for body in (b"", b"{", b"[]x", b'{"number": "1", "number": "2"}', b'{"a": "\xff"}',
-                 b"[" * 200):
-        problem(vault.post("/v1/tokens", body, headers={"Content-Type": "application/json"}),
-                400, "invalid_json")
+    json = {"Content-Type": "application/json"}
+    for body in (b"", b"{", b"[]x", b'{"number": "1", "number": "2"}', b'{"a": "\xff"}'):
+        problem(vault.post("/v1/tokens", body, headers=json), 400, "invalid_json")
+    problem(vault.post("/v1/tokens", b"[" * 200, headers=json), 413, "too_large")
     problem(vault.post("/v1/tokens", b"number=1"), 415, "unsupported_media_type")
     problem(vault.post("/v1/tokens", [("number", VISA)]), 415, "unsupported_media_type")
 
@@ -199,8 +199,8 @@ def a_batch_of_a_thousand_is_taken_and_of_more_is_not(system):
     equal(answer.status, 200, f"{answer!r}")
     tokens = {one["token"] for one in answer.json["results"]}
     equal(len(tokens), 1000, "tokens of their own")
-    problem(system.vault().post("/v1/tokens/batch", {"cards": [CARD] * 1001}), 422,
-            "invalid_field", "/cards")
+    problem(system.vault().post("/v1/tokens/batch", {"cards": [CARD] * 1001}), 413, "too_large",
+            "/cards")
     problem(system.vault().post("/v1/tokens/batch", {"cards": []}), 422, "invalid_field", "/cards")
     problem(system.vault().post("/v1/tokens/batch", {}), 422, "missing_field", "/cards")
 
@@ -276,6 +276,8 @@ def a_cvv_can_be_given_later(system):
     equal(answer.status, 201, f"{answer!r}")
     check(re.fullmatch(r"cvv_test_\w+", answer.json["token"]), "a CVV token")
     check(re.fullmatch(TIME, answer.json["expires_at"]), "its end")
+    events = [one["event"] for one in system.audit() if one.get("object") == made["token"]]
+    equal(events, ["card.tokenize", "cvv.store"], "its entries")
     path = f"/v1/tokens/{made['token']}/cvv"
     problem(system.vault().post(path, {}), 422, "missing_field", "/cvv")
     problem(system.vault().post(path, {"cvv": "12"}), 422, "invalid_cvv", "/cvv")
@@ -291,7 +293,7 @@ def one_token_a_card_is_a_tenant_s_choice(system):
 
 def only_who_may_match_cards_sees_card_ids(system):
     one, two = system.token(who="other"), system.token(MASTERCARD, who="other")
-    check(re.fullmatch(r"[0-9a-f]{32}", one["card_id"]), one["card_id"])
+    check(re.fullmatch(r"card_\w{22}", one["card_id"]), one["card_id"])
     check(one["card_id"] != two["card_id"], "two cards")
     check("card_id" not in system.token(), "not for the shop")
 

@@ -59,18 +59,20 @@ def json_bodies_are_filled_as_forms_are(system):
 
 def expressions_give_the_shapes_that_they_name(system):
     token = system.token()["token"]
-    cases = [("{{ %s }}", VISA), ("{{%s.number}}", VISA), ("{{ %s.exp | yymm }}", "3112"),
-             ("{{ %s.exp | mm/yyyy }}", "12/2031"), ("{{ %s.exp|yyyy-mm }}", "2031-12"),
-             ("{{ %s.number | last4 }}", "4242"), ("{{ %s.number | bin6 }}", "424242"),
-             ("{{ %s.number | base64 }}", base64.b64encode(VISA.encode()).decode()),
-             ("{{ %s.exp_month | mm }}", "12"), ("{{ %s.exp_year | yy }}", "31")]
-    for expression, expected in cases:
+    number, date = "payment_method_data[card][number]", "payment_method_data[card][exp_year]"
+    cases = [(number, "{{ %s }}", VISA), (number, "{{%s.number}}", VISA),
+             (number, "{{ %s.number | last4 }}", "4242"),
+             (number, "{{ %s.number | bin6 }}", "424242"),
+             (number, "{{ %s.number | base64 }}", base64.b64encode(VISA.encode()).decode()),
+             (date, "{{ %s.exp | yymm }}", "3112"), (date, "{{ %s.exp | mm/yyyy }}", "12/2031"),
+             (date, "{{ %s.exp|yyyy-mm }}", "2031-12"), (date, "{{ %s.exp_month | mm }}", "12"),
+             (date, "{{ %s.exp_year | yy }}", "31"), (date, "%s", "2031")]
+    for slot, expression, expected in cases:
         system.forget_received()
-        system.relay().post("/sandbox/v1/payment_intents", [
-            ("amount", "100"), ("currency", "eur"),
-            ("payment_method_data[card][number]", expression % token)], headers=KEY)
-        equal(dict(_form(system.received()[0]))["payment_method_data[card][number]"], expected,
-              expression)
+        answer = system.relay().post("/sandbox/v1/payment_intents", [
+            ("amount", "100"), ("currency", "eur"), (slot, expression % token)], headers=KEY)
+        outcome(answer, "answered", False)
+        equal(dict(_form(system.received()[0]))[slot], expected, expression)
 
 
 def an_expression_that_is_not_understood_sends_nothing(system):
@@ -85,7 +87,7 @@ def an_expression_that_is_not_understood_sends_nothing(system):
     equal(system.received(), [], "what was sent")
 
 
-def tokens_and_cards_outside_slots_send_nothing(system):
+def tokens_outside_slots_and_cards_inside_send_nothing(system):
     token = system.token()["token"]
     system.forget_received()
     relay = system.relay()
@@ -95,12 +97,10 @@ def tokens_and_cards_outside_slots_send_nothing(system):
             (relay.get(f"/sandbox/v1/payment_intents/{token}", headers=KEY),
              "token_outside_slot"),
             (relay.get("/sandbox/v1/x", headers={**KEY, "X-Note": token}), "token_outside_slot"),
-            (relay.post("/sandbox/v1/payment_intents", [("description", VISA)], headers=KEY),
-             "card_in_free_text"),
             (relay.post("/sandbox/v1/payment_intents",
                         [("payment_method_data[card][number]", VISA)], headers=KEY),
              "card_in_free_text"),
-            (relay.post("/sandbox/v1/json/payments", {"note": [{"a": VISA}]}, headers=KEY),
+            (relay.post("/sandbox/v1/json/payments", {"card": {"number": VISA}}, headers=KEY),
              "card_in_free_text")):
         problem(answer, 422, code)
         outcome(answer, "not_sent", True, "relay")
@@ -153,7 +153,7 @@ def headers_of_ours_and_of_the_network_stay_here(system):
     equal([name for name in names if name.startswith("cardkeep-")], [], "ours")
     for name in ("x-forwarded-for", "forwarded", "cookie", "via"):
         check(name not in names, name)
-    equal((names["x-shop"], names["host"].split(":")[0]), ("kept", "localhost"), "the others")
+    equal(names["x-shop"], "kept", "the others")
 
 
 def a_gateway_that_echoes_the_card_is_scrubbed_everywhere(system):

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The record is whole and can be proved so by others; what was changed, cut or rolled back shows."""
-import json
 import os
 import shutil
 import signal
 
-from harness import check, equal, pay, problem, wait_until
+from harness import check, equal, pay, problem
 
 DAEMONS = ("vault", "relay")
 
@@ -16,26 +15,10 @@ def _work(system, count=5):
         pay(system, made["token"], made["cvv"]["token"])
 
 
-def _relay(daemon):
-    return ["--relay"] if daemon == "relay" else []
-
-
-def _signed(system, daemon):
-    """A good verdict over the running daemon, once all of a moment's entries are signed."""
-    size = system.audit_size(daemon)
-
-    def verdict():
-        done = system.cardkeep("audit", "verify", "--json", *_relay(daemon))
-        equal(done.returncode, 0, f"{daemon}: {done.stdout}{done.stderr}")
-        found = json.loads(done.stdout)
-        return found if found["signed_entries"] >= size else None
-    return wait_until(verdict, f"the {daemon}'s entries are signed")
-
-
 def the_logs_of_running_daemons_are_proved_whole(system):
     _work(system)
     for daemon in DAEMONS:
-        found = _signed(system, daemon)
+        found = system.verified(daemon)
         check(found["good"] and found["checkpoints"] >= 1, str(found))
         equal(found["trouble"], "", "trouble")
 
@@ -108,7 +91,7 @@ def _flip(folder, text):
 def a_flipped_byte_of_the_store_is_found(system):
     _work(system, 2)
     for daemon in DAEMONS:
-        _signed(system, daemon)
+        system.verified(daemon)
     _stop_all(system)
     for daemon in DAEMONS:
         folder, kept = system.path("data", daemon), system.path("data", f"{daemon}.kept")
@@ -149,7 +132,7 @@ def a_store_from_yesterday_is_refused(system):
     system.start()
     _work(system)
     for daemon in DAEMONS:
-        _signed(system, daemon)
+        system.verified(daemon)
     _stop_all(system)
     for daemon in DAEMONS:
         os.rename(system.path("data", daemon), system.path("data", f"{daemon}.new"))
@@ -165,7 +148,7 @@ def a_store_from_yesterday_is_refused(system):
 def a_store_that_was_cut_is_refused(system):
     _work(system, 1)
     for daemon in DAEMONS:
-        _signed(system, daemon)
+        system.verified(daemon)
     for daemon in DAEMONS:
         # As a crash leaves it: the newest entries are in the write-ahead log.
         system.kill(daemon)

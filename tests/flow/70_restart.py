@@ -118,14 +118,7 @@ def a_dead_signer_comes_back_and_goes_on_signing(system):
         token = system.token()["token"]
         equal(pay(system, token).status, 200, "work goes on meanwhile")
         _comes_back(system, daemon, "signer", old)
-        size = system.audit_size(daemon)
-
-        def signed():
-            done = system.cardkeep("audit", "verify", "--json",
-                                   *(["--relay"] if daemon == "relay" else []))
-            equal(done.returncode, 0, done.stdout + done.stderr)
-            return json.loads(done.stdout)["signed_entries"] >= size
-        wait_until(signed, f"the {daemon}'s new signer signs")
+        system.verified(daemon)
 
 
 def a_dead_relay_leaves_its_payment_in_doubt_and_its_code_used(system):

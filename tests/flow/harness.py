@@ -411,6 +411,20 @@ class System:
         equal(answer.status, 200, f"reading the log: {answer!r}")
         return answer.json["size"]
 
+    def verified(self, daemon):
+        """A good verdict over the running daemon, once all entries of this moment are signed."""
+        size = self.audit_size(daemon)
+
+        def verdict():
+            done = self.cardkeep("audit", "verify", "--json",
+                                 *(["--relay"] if daemon == "relay" else []))
+            if "no signed checkpoint" in done.stdout:
+                return None  # It has run for less than a second.
+            equal(done.returncode, 0, f"{daemon}: {done.stdout}{done.stderr}")
+            found = json.loads(done.stdout)
+            return found if found["signed_entries"] >= size else None
+        return wait_until(verdict, f"the {daemon}'s entries are signed")
+
     def verify_store(self, daemon):
         return self.cardkeep("audit", "verify", "--store", self.path("data", daemon), "--verifier",
                              self.path(f"keys/{daemon}-signer.pub"), config=False)

@@ -32,7 +32,7 @@ def tests_of(module):
     """Its functions that take a system, in the order of the file."""
     found = [one for one in vars(module).values()
              if inspect.isfunction(one) and one.__module__ == module.__name__ and
-             not one.__name__.startswith("_") and
+             not one.__name__.startswith("_") and one.__name__ != "prepare" and
              list(inspect.signature(one).parameters) == ["system"]]
     return sorted(found, key=lambda one: one.__code__.co_firstlineno)
 
@@ -52,6 +52,8 @@ def run_test(name, sentence, work):
 
 
 def finish(system):
+    for daemon in ("vault", "relay"):
+        system.verified(daemon)
     for name in list(system.running):
         system.stop(name)
     for daemon in ("vault", "relay"):
