@@ -145,8 +145,10 @@ static bool is_track(const struct json *json, uint32_t at, struct buffer *scratc
         return redact_is_track(json->bytes + node->start, node->size);
     buffer_clear(scratch);
     uint8_t *room = buffer_extend(scratch, (size_t)node->size + 1);
-    if (room == NULL || failed(json_read_text(json, at, (char *)room, scratch->size, &size)))
+    if (room == NULL)
         return true; /* What cannot be looked at is not let through. */
+    if (failed(json_read_text(json, at, (char *)room, scratch->size, &size)))
+        return false; /* U+0000, which no field takes. */
     return redact_is_track(room, size);
 }
 
