@@ -58,6 +58,11 @@ STATUS decode_base64(const char *text, size_t text_size, uint8_t *out, size_t ou
     assert(text != NULL || text_size == 0);
     assert(out_size != NULL);
     ENSURE(text_size % 4 == 0, WHY_BAD_INPUT);
+    /* libsodium 1.0.18 takes every byte above 0x7f for a slash where char is signed. */
+    uint8_t bits_seen = 0;
+    for (size_t i = 0; i < text_size; i++)
+        bits_seen |= (uint8_t)text[i];
+    ENSURE(bits_seen < 0x80, WHY_BAD_INPUT);
     size_t size = text_size / 4 * 3;
     for (size_t i = 0; i < 2 && text_size > 0; i++)
         size -= text[text_size - 1 - i] == '=' ? 1 : 0;
