@@ -149,7 +149,9 @@ STATUS keyring_use(struct keyring *ring, const char *tenant, enum key_purpose pu
     assert(out_key_id != NULL);
     ENSURE(purpose >= KEY_PURPOSE_CARD && purpose < KEY_PURPOSE_COUNT, WHY_BAD_INPUT);
     ENSURE((purpose == KEY_PURPOSE_INDEX) == (tenant[0] == '\0'), WHY_BAD_INPUT);
-    if (now_ms < ring->ticked_ms || now_ms - ring->ticked_ms >= KEYRING_TICK_MS)
+    if (now_ms == 0)
+        now_ms = ring->ticked_ms;
+    else if (now_ms < ring->ticked_ms || now_ms - ring->ticked_ms >= KEYRING_TICK_MS)
         TRY(keyring_tick(ring, now_ms));
 
     struct keyring_lane *lane = NULL;

@@ -93,7 +93,8 @@ STATUS keyring_load(struct keyring *ring, uint64_t row_id, const void *row, size
 STATUS keyring_loaded(struct keyring *ring, int64_t now_ms);
 
 /* The key to encrypt with now, made where there is none or where its period is over; counts one
- * use. Changes may be waiting afterwards: keyring_take_change(). */
+ * use. Changes may be waiting afterwards: keyring_take_change().  `now_ms` 0 is the last time that
+ * the ring was told: for callers without a clock, as those who seal a row are. */
 STATUS keyring_use(struct keyring *ring, const char *tenant, enum key_purpose purpose,
                    int64_t now_ms, uint64_t *out_key_id);
 

@@ -102,6 +102,17 @@ Test(fingerprint, has_keys_of_its_own)
         cr_expect(info.purpose == KEY_PURPOSE_FINGERPRINT || info.purpose == KEY_PURPOSE_INDEX);
 }
 
+/* Who seals a row has no clock: its key is no older than its ring. */
+Test(fingerprint, of_the_index_needs_no_clock)
+{
+    struct key_info info;
+    uint8_t out[32];
+
+    cr_assert(!failed(fingerprint_index(ring, "row", "text", 4, 0, out)));
+    for (unsigned i = 0; keyring_info_at(ring, i, &info); i++)
+        cr_expect_eq(info.created_ms, SHELF_NOW_MS);
+}
+
 Test(fingerprint, of_the_index_differs_by_label_and_by_where_the_label_ends)
 {
     uint8_t a[32];
