@@ -218,6 +218,15 @@ uint8_t cursor_u8(struct cursor *cursor)
     return (uint8_t)cursor_number(cursor, 1);
 }
 
+bool cursor_flag(struct cursor *cursor)
+{
+    uint8_t value = cursor_u8(cursor);
+
+    if (value > 1)
+        cursor->bad = true;
+    return value == 1;
+}
+
 uint16_t cursor_u16(struct cursor *cursor)
 {
     return (uint16_t)cursor_number(cursor, 2);

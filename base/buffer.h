@@ -69,6 +69,8 @@ uint8_t cursor_u8(struct cursor *cursor);
 uint16_t cursor_u16(struct cursor *cursor);
 uint32_t cursor_u32(struct cursor *cursor);
 uint64_t cursor_u64(struct cursor *cursor);
+/* One byte, 0 or 1; bad when it is another. */
+bool cursor_flag(struct cursor *cursor);
 /* Lends the next `size` bytes; NULL when they are not there. */
 const uint8_t *cursor_bytes(struct cursor *cursor, size_t size);
 /* Copies a text stored as u16 length and bytes into `out` with a NUL; bad when it does not fit or

@@ -34,7 +34,7 @@ void message_caller_encode(const struct message_caller *caller, struct buffer *o
 void message_caller_decode(struct cursor *in, struct message_caller *out_caller)
 {
     *out_caller = (struct message_caller){0};
-    out_caller->verified = cursor_u8(in) == 1;
+    out_caller->verified = cursor_flag(in);
     cursor_text(in, out_caller->uri, sizeof out_caller->uri);
     cursor_text(in, out_caller->origin, sizeof out_caller->origin);
     cursor_text(in, out_caller->request_id, sizeof out_caller->request_id);
@@ -72,7 +72,7 @@ void message_card_decode(struct cursor *in, struct message_card *out_card)
     out_card->exp_year = cursor_u16(in);
     out_card->name = message_bytes_decode(in, &out_card->name_size);
     out_card->format = cursor_u8(in);
-    out_card->single_use = cursor_u8(in) != 0;
+    out_card->single_use = cursor_flag(in);
     out_card->expires_ms = (int64_t)cursor_u64(in);
     cursor_text(in, out_card->purchase, sizeof out_card->purchase);
     out_card->metadata_size = cursor_u32(in);
@@ -91,6 +91,8 @@ void message_lease_encode(const struct message_lease *lease, struct buffer *out)
     buffer_add_counted(out, lease->destination);
     buffer_add_counted(out, lease->purpose);
     buffer_add_counted(out, lease->on_behalf_of);
+    assert(lease->token_count <= CONTRACT_LEASE_TOKENS_MAX);
+    assert(lease->cvv_count <= CONTRACT_LEASE_TOKENS_MAX);
     buffer_add_u8(out, (uint8_t)lease->token_count);
     for (unsigned i = 0; i < lease->token_count; i++)
         buffer_add_counted(out, lease->tokens[i]);

@@ -40,7 +40,7 @@ void view_decode(struct cursor *in, struct view *out_view)
     out_view->exp_month = cursor_u8(in);
     out_view->exp_year = cursor_u16(in);
     out_view->format = cursor_u8(in);
-    out_view->single_use = cursor_u8(in) != 0;
+    out_view->single_use = cursor_flag(in);
     out_view->expires_ms = (int64_t)cursor_u64(in);
     out_view->created_ms = (int64_t)cursor_u64(in);
     cursor_text(in, out_view->card_id, sizeof out_view->card_id);
@@ -48,7 +48,8 @@ void view_decode(struct cursor *in, struct view *out_view)
     out_view->cvv_expires_ms = (int64_t)cursor_u64(in);
     out_view->metadata_size = cursor_u32(in);
     out_view->metadata = cursor_bytes(in, out_view->metadata_size);
-    if (out_view->format >= POLICY_FORMAT_COUNT)
+    if (out_view->metadata_size > VIEW_METADATA_BYTES_MAX ||
+        out_view->format >= POLICY_FORMAT_COUNT)
         in->bad = true;
 }
 

@@ -16,6 +16,19 @@
 #define WITH_ASAN
 #endif
 
+Test(cursor, takes_a_flag_that_is_0_or_1_and_no_other)
+{
+    for (unsigned value = 0; value <= UINT8_MAX; value++) {
+        uint8_t byte = (uint8_t)value;
+        struct cursor cursor = cursor_over(&byte, 1);
+        cr_expect_eq(cursor_flag(&cursor), value == 1);
+        cr_expect_eq(cursor_done(&cursor), value <= 1, "%u", value);
+    }
+    struct cursor nothing = cursor_over("", 0);
+    cr_expect(!cursor_flag(&nothing));
+    cr_expect(nothing.bad);
+}
+
 Test(buffer, keeps_what_is_added_in_order_and_big_endian)
 {
     OWNED(buffer_free) struct buffer buffer = BUFFER(64);
