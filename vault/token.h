@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vault/token.h -- makes token values.  Here a token is born.
  *
- * In      randomness; for card-shaped tokens the few digits of the card that its mask shows anyway.
- * Out     opaque `tok_[test_]` + 22 characters of base62 (128 random bits) + 4 check characters; a
- * version 4 UUID; or digits shaped like a card. Never   receives a card (TOK-1): two cards with one
- * mask are the same to it. Threads any.
+ * In      randomness; for card-shaped tokens the few digits of the card that its mask shows
+ *         anyway.
+ * Out     opaque `tok_[test_]` + 22 characters of base62 (128 random bits) + 4 check characters;
+ *         a version 4 UUID; or digits shaped like a card.
+ * Never   receives a card (TOK-1): two cards with one mask are the same to it.
+ * Threads any.
  */
 #ifndef VAULT_TOKEN_H
 #define VAULT_TOKEN_H
@@ -20,8 +22,9 @@
 
 void token_make_opaque(bool live, char out[static CONTRACT_TOKEN_MAX + 1]);
 void token_make_uuid(char out[static CONTRACT_TOKEN_MAX + 1]);
-/* Same length as the card; first 0, 6 or 8 and last 0 or 4 digits kept as the tenant says, the rest
- * drawn; its check digit is wrong unless the tenant asked in writing for a right one. */
+/* Same length as the card; first 0, 6 or 8 and last 0 or 4 digits kept as the tenant says, but of
+ * 15 digits the first 6 at most and of fewer none; the rest drawn; its check digit is wrong unless
+ * the tenant asked in writing for a right one. */
 void token_make_card_shaped(const struct policy_tenant *tenant, const struct card_mask *mask,
                             const char *first8, char out[static CONTRACT_TOKEN_MAX + 1]);
 
