@@ -8,7 +8,7 @@
 
 #include "base/redact.h"
 
-/* Keeps the digits and drops single separators; counts what is neither. */
+/* Keeps the digits and drops separators; counts what is neither. */
 static size_t card_squeeze(uint8_t *bytes, size_t size, size_t *out_foreign)
 {
     size_t kept = 0;
@@ -39,14 +39,19 @@ static bool card_luhn_wanted(const struct policy_tenant *tenant, const uint8_t *
 
 /* At most six and four digits may show, and only the last four of a short number
  * (standards.md 5.3). */
-static void card_mask_of(const uint8_t *digits, size_t count, struct card_mask *out_mask)
+static struct card_mask card_mask_of(const uint8_t *digits, size_t count)
 {
-    *out_mask = (struct card_mask){.length = (uint8_t)count};
+    struct card_mask mask = {
+        .length = (uint8_t)count,
+        .brand = brand_find(digits, (unsigned)count),
+        .luhn_passed = redact_luhn(digits, count),
+    };
+
+    assert(count >= CONTRACT_PAN_DIGITS_MIN);
     if (count > 14)
-        memcpy(out_mask->bin, digits, 6);
-    memcpy(out_mask->last4, digits + count - 4, 4);
-    out_mask->brand = brand_find(digits, (unsigned)count);
-    out_mask->luhn_passed = redact_luhn(digits, count);
+        memcpy(mask.bin, digits, 6);
+    memcpy(mask.last4, digits + count - 4, 4);
+    return mask;
 }
 
 bool card_check_number(struct secret *number, const struct policy_tenant *tenant,
@@ -73,12 +78,13 @@ bool card_check_number(struct secret *number, const struct policy_tenant *tenant
         return false;
     }
     secret_shorten(number, count);
-    card_mask_of(bytes, count, out_mask);
-    if (!out_mask->luhn_passed && tenant->luhn == POLICY_LUHN_REQUIRE &&
+    struct card_mask mask = card_mask_of(bytes, count);
+    if (!mask.luhn_passed && tenant->luhn == POLICY_LUHN_REQUIRE &&
         card_luhn_wanted(tenant, bytes, count)) {
         problem_set(out_problem, PROBLEM_INVALID_NUMBER, "/number", "Its check digit is wrong.");
         return false;
     }
+    *out_mask = mask;
     return true;
 }
 

@@ -297,6 +297,8 @@ void cvv_return(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES], 
 {
     struct cvv_cell *cell = cvv_find(cells, id);
 
+    if (cell != NULL)
+        cvv_expire(cells, cell, now_ms);
     if (cell == NULL || cell->state != CVV_LEASED)
         return;
     cell->state = CVV_STORED;

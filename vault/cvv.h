@@ -61,7 +61,7 @@ STATUS cvv_lease(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES],
 
 /* The gateway answered: gone for good. */
 void cvv_destroy(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES]);
-/* Nothing was sent: back to STORED, unless its deadline has passed. */
+/* Nothing was sent: back to STORED, unless its deadline has passed; too late once its lease has. */
 void cvv_return(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES], int64_t now_ms);
 /* Its store was not committed: as if it had never been. */
 void cvv_forget(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES]);
