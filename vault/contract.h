@@ -3,8 +3,10 @@
  * limits.
  *
  * In      nothing.
- * Out     constants.  This is the only header of vault/ that relay/ may include; it has no
- * functions. Never   declares a function or a struct. Threads any.
+ * Out     constants. This is the only header of vault/ that relay/ may include; it has no
+ *         functions.
+ * Never   declares a function or a struct.
+ * Threads any.
  */
 #ifndef VAULT_CONTRACT_H
 #define VAULT_CONTRACT_H

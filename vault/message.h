@@ -3,9 +3,11 @@
  * here.
  *
  * In      structs.
- * Out     frame bodies, and structs again; decoding treats the other side as hostile: a bad body is
- * in->bad. Never   copies a number or a code: decoded structs lend them from the frame, which wipes
- * itself. Threads any.
+ * Out     frame bodies, and structs again; decoding treats the other side as hostile: a bad body
+ *         is in->bad.
+ * Never   copies a number or a code: decoded structs lend them from the frame, which wipes
+ *         itself.
+ * Threads any.
  *
  * Front to keeper: a caller, then what the request is about.  A request that the front could not
  * read travels all the same, with its problem: the keeper decides first whether this caller may ask

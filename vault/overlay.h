@@ -3,9 +3,10 @@
  * committed.
  *
  * In      rows, in the order in which they are put.
- * Out     the newest value of a key, so that the second of two requests in one turn sees the first:
- * one single-use token is consumed once, one idempotency key makes one token. Never   outlives its
- * turn: cleared (and wiped) with every commit. Threads the keeper's.
+ * Out     the newest value of a key, so that the second of two requests in one turn sees the
+ *         first: one single-use token is consumed once, one idempotency key makes one token.
+ * Never   outlives its turn: cleared (and wiped) with every commit.
+ * Threads the keeper's.
  */
 #ifndef VAULT_OVERLAY_H
 #define VAULT_OVERLAY_H

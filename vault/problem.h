@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vault/problem.h -- why a request was refused: one code of the contract, a field, a sentence.
  *
- * In      a code, and what may be told: a field's place, facts such as a count of digits, a rule's
- * id. Out     the same as a value that travels from the keeper to the front and from there to the
- * caller. Never   holds any part of what was sent. Threads any.
+ * In      a code, and what may be told: a field's place, facts such as a count of digits, a
+ *         rule's id.
+ * Out     the same as a value that travels from the keeper to the front and from there to the
+ *         caller.
+ * Never   holds any part of what was sent.
+ * Threads any.
  */
 #ifndef VAULT_PROBLEM_H
 #define VAULT_PROBLEM_H

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vault/settings.h -- the vault's configuration file, checked.
  *
- * In      a YAML file (interfaces.md 4 is its form; vault/vault.example.yaml a commented example).
+ * In      a YAML file (interfaces.md 4 is its form; vault/vault.example.yaml a commented
+ *         example).
  * Out     plain data that every process of the vault reads; or one sentence that says what is
- * wrong. Never   holds a secret: it names the files that do. Threads any once read.
+ *         wrong.
+ * Never   holds a secret: it names the files that do.
+ * Threads any once read.
  */
 #ifndef VAULT_SETTINGS_H
 #define VAULT_SETTINGS_H

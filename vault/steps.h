@@ -3,8 +3,9 @@
  *
  * In      a request whose caller is known and allowed, and the rest of its frame.
  * Out     rows, an entry and an answer in the turn; or a problem, and then the turn is as it was
- * before. Never   is reached but by keeper_turn.c, which has asked keeper_decide.c. Threads the
- * keeper's one.
+ *         before.
+ * Never   is reached but by keeper_turn.c, which has asked keeper_decide.c.
+ * Threads the keeper's one.
  */
 #ifndef VAULT_STEPS_H
 #define VAULT_STEPS_H

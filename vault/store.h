@@ -6,14 +6,16 @@
  * of 16 bytes, a keyed hash over its family, key and content, so that a row written by another hand
  * is found (KEY-11). Never   sees a number; lets an engine's type through. Threads the keeper's.
  *
- *   records        u64 id                    -> u16 size of the view's envelope, it, the card's
- * envelope tokens         hash(tenant, token)       -> struct store_token sealed fingerprints
- * fingerprint of the card   -> struct store_same_card                               sealed keys u64
- * id                    -> keys/keyring.h's rows idempotency    hash(principal, key)      -> struct
- * store_repeat                                  sealed leases         lease id | hash(submission)
- * -> struct store_lease | lease id                      sealed expiries       u64 time, family, key
- * -> nothing: what is to be swept when meta           name                      -> u64: "boots"
- *   audit_*        policies/audit_log.h's
+ *   family        key                       value
+ *   records       u64 id                    u16 size of the view's envelope | it | the card's
+ *   tokens        hash(tenant, token)       struct store_token, sealed
+ *   fingerprints  fingerprint of the card   struct store_same_card, sealed
+ *   keys          u64 id                    keys/keyring.h's rows
+ *   idempotency   hash(principal, key)      struct store_repeat, sealed
+ *   leases        hash(relay, submission)   struct store_lease, sealed
+ *   expiries      u64 time, family, key     nothing: what is to be swept when
+ *   meta          name                      u64: "boots"
+ *   audit_*       policies/audit_log.h's
  */
 #ifndef VAULT_STORE_H
 #define VAULT_STORE_H
