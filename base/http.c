@@ -67,7 +67,7 @@ static void configure(struct http_server *server)
         (struct request_handler *)h2o_create_handler(&host->fallback_path, sizeof *handler);
     handler->super.on_req = server_on_request;
     handler->server = server;
-    http_answer_set_up(&host->fallback_path);
+    http_answer_set_up(&host->fallback_path, &server->options);
     host->fallback_path.error_log.emit_request_errors = 0;
 }
 

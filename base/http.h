@@ -54,6 +54,9 @@ struct http_server_options {
     /* Points descriptor 2 at /dev/null, for libh2o writes there whatever a peer makes it write.  To
      * be set by a process whose log has a descriptor of its own: after log_open(). */
     bool silence_stderr;
+    /* Where its clients look for an error: problems repeat code and title in an object of this
+     * name.  NULL: nowhere. */
+    const char *problem_member;
 };
 
 STATUS http_server_new(const struct http_server_options *options, struct http_server **out_server);
@@ -130,6 +133,7 @@ struct http_problem {
     const char *field;  /* JSON pointer, or NULL. */
     const char *detail; /* A sentence, or NULL; never input. */
     const char *rule;   /* Id of the deciding policy rule, or NULL. */
+    const char *member; /* As in struct http_server_options, which sets it; or NULL. */
 };
 void http_answer_problem(struct http_call *call, const struct http_problem *problem,
                          const char *const *headers);

@@ -161,8 +161,10 @@ void http_answer_problem(struct http_call *call, const struct http_problem *prob
 {
     OWNED(buffer_free) struct buffer body = BUFFER(PROBLEM_BYTES_MAX);
     struct json_writer writer = json_writer_over(&body);
+    struct http_problem told = *problem;
 
-    http_problem_write(&writer, problem, call->id);
+    told.member = call->server->options.problem_member;
+    http_problem_write(&writer, &told, call->id);
     if (failed(buffer_status(&body)))
         buffer_clear(&body); /* The status alone says what matters. */
     http_answer(call, &(struct http_answer){
@@ -210,9 +212,13 @@ static struct http_problem problem_of(int status)
     }
 }
 
+struct answer_filter {
+    h2o_filter_t super; /* First, so that the filter is ours. */
+    const char *problem_member;
+};
+
 static void answer_on_setup(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t **slot)
 {
-    (void)filter;
     if (req->_generator == &answer_generator || req->res.status < 400) {
         h2o_setup_next_ostream(req, slot);
         return;
@@ -222,6 +228,7 @@ static void answer_on_setup(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t 
     OWNED(buffer_free) struct buffer body = BUFFER(PROBLEM_BYTES_MAX);
     struct json_writer writer = json_writer_over(&body);
     struct http_problem problem = problem_of(req->res.status);
+    problem.member = ((const struct answer_filter *)filter)->problem_member;
     http_problem_write(&writer, &problem, id);
 
     req->res.headers = (h2o_headers_t){0};
@@ -236,8 +243,10 @@ static void answer_on_setup(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t 
     h2o_setup_next_ostream(req, &replacement->super.next);
 }
 
-void http_answer_set_up(h2o_pathconf_t *path)
+void http_answer_set_up(h2o_pathconf_t *path, const struct http_server_options *options)
 {
-    h2o_filter_t *filter = h2o_create_filter(path, sizeof *filter);
-    filter->on_setup_ostream = answer_on_setup;
+    struct answer_filter *filter =
+        (struct answer_filter *)h2o_create_filter(path, sizeof(struct answer_filter));
+    filter->super.on_setup_ostream = answer_on_setup;
+    filter->problem_member = options->problem_member;
 }

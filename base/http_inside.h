@@ -176,7 +176,7 @@ void http_guard_cut_all(struct http_server *server);
 void http_guard_cut(struct http_conn *conn);
 
 /* http_answer.c */
-void http_answer_set_up(h2o_pathconf_t *path);
+void http_answer_set_up(h2o_pathconf_t *path, const struct http_server_options *options);
 
 /* http_meter.c */
 void http_meter_set_up(struct http_server *server);

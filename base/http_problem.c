@@ -13,6 +13,19 @@ static void put_optional(struct json_writer *writer, const char *key, const char
         json_put_member(writer, key, text);
 }
 
+/* Client libraries of gateways find an error by this object, and not by the status. */
+static void put_member(struct json_writer *writer, const struct http_problem *problem)
+{
+    if (problem->member == NULL)
+        return;
+    json_key(writer, problem->member);
+    json_begin_object(writer);
+    json_put_member(writer, "type", "cardkeep_error");
+    json_put_member(writer, "code", problem->code);
+    json_put_member(writer, "message", problem->title);
+    json_end_object(writer);
+}
+
 void http_problem_write(struct json_writer *writer, const struct http_problem *problem,
                         const char *request_id)
 {
@@ -30,5 +43,6 @@ void http_problem_write(struct json_writer *writer, const struct http_problem *p
     put_optional(writer, "detail", problem->detail);
     put_optional(writer, "rule", problem->rule);
     put_optional(writer, "request_id", request_id);
+    put_member(writer, problem);
     json_end_object(writer);
 }

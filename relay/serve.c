@@ -254,7 +254,10 @@ static STATUS open_servers(struct serve *serve)
                                           .on_call = on_api_call,
                                           .owner = serve,
                                           .component = "relay",
-                                          .silence_stderr = true};
+                                          .silence_stderr = true,
+                                          /* Stripe's library takes what has no "error" for a
+                                           * payment, whatever the status. */
+                                          .problem_member = "error"};
 
     limits.connections = settings->connections_max;
     limits.in_flight = settings->in_flight_max;

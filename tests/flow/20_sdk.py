@@ -38,16 +38,17 @@ def prepare(system):
         file.write(wanted)
 
 
-def _run(system, order, card, through=None, **metadata):
+def _run(system, order, card, through=None, certificate="shop", **metadata):
     """What the program printed; through None goes straight to the gateway."""
     settings = {"host": "localhost", "port": system.ports[through or "sandbox"], "order": order,
                 "authorities": system.path("tls/ca.pem"), "card": card, "metadata": metadata}
-    if through is not None:
-        settings.update(certificate=system.path("tls/shop.pem"), key=system.path("tls/shop.key"))
+    if through is not None and certificate is not None:
+        settings.update(certificate=system.path(f"tls/{certificate}.pem"),
+                        key=system.path(f"tls/{certificate}.key"))
+    modules = os.path.join(system.build, "flow-sdk/node_modules")
     done = subprocess.run(["node", os.path.join(SDK, "payments.js")], capture_output=True,
-                          text=True, timeout=120, check=False,
-                          env={**os.environ, "PAYMENTS": json.dumps(settings),
-                               "NODE_PATH": os.path.join(system.build, "flow-sdk/node_modules")})
+                          text=True, timeout=120, check=False, input=json.dumps(settings),
+                          env={**os.environ, "NODE_PATH": modules})
     equal((done.returncode, done.stderr), (0, ""), "the program's end")
     return done.stdout
 
@@ -118,14 +119,22 @@ def where_the_gateway_echoes_the_program_still_sees_no_card(system):
         check(f'"{cvv}"' not in printed, "nor the code")
 
 
+def what_the_relay_refuses_is_an_error_and_never_a_payment(system):
+    erased = system.token()["token"]
+    system.vault().delete(f"/v1/tokens/{erased}")
+    system.forget_received()
+    for name, card, code in (
+            ("erased", {"number": erased, "exp_month": 1, "exp_year": 2031}, "erased"),
+            ("raw", {"number": VISA, "exp_month": 1, "exp_year": 2031}, "card_in_free_text"),
+            ("large", {"number": "x" * (2 << 20)}, "too_large")):
+        error = json.loads(_run(system, name, card, "stripe_listen"))["error"]
+        equal(error["code"], code, f"what the program heard: {str(error)[:500]}")
+    equal(system.received(), [], "what was sent")
+
+
 def a_program_without_a_certificate_gets_nowhere(system):
     system.forget_received()
-    settings = {"host": "localhost", "port": system.ports["stripe_listen"], "order": "nobody",
-                "authorities": system.path("tls/ca.pem"),
-                "card": {"number": system.token()["token"], "exp_month": 1, "exp_year": 2031}}
-    done = subprocess.run(["node", os.path.join(SDK, "payments.js")], capture_output=True,
-                          text=True, timeout=120, check=False,
-                          env={**os.environ, "PAYMENTS": json.dumps(settings),
-                               "NODE_PATH": os.path.join(system.build, "flow-sdk/node_modules")})
-    check("error" in json.loads(done.stdout), done.stdout)
+    card = {"number": system.token()["token"], "exp_month": 1, "exp_year": 2031}
+    printed = _run(system, "nobody", card, "stripe_listen", certificate=None)
+    equal(json.loads(printed)["error"]["code"], "unknown_principal", printed)
     equal(system.received(), [], "what was sent")

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A shop's program as Stripe's documentation has it: it knows a host and a port, and nothing of
-// Cardkeep but the certificate that it shows.  Its settings are in PAYMENTS, as JSON.
+// Cardkeep but the certificate that it shows.  Its settings come on standard input, as JSON.
 'use strict';
 const fs = require('fs');
 const https = require('https');
 const Stripe = require('stripe');
 
-const settings = JSON.parse(process.env.PAYMENTS);
+const settings = JSON.parse(fs.readFileSync(0));
 const file = (name) => (name ? fs.readFileSync(name) : undefined);
 const stripe = new Stripe('sk_test_flow', {
   host: settings.host,
