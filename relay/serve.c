@@ -22,7 +22,8 @@
 #define SECRET_SLOTS            4096u
 #define LOCK_BYTES              (SECRET_SLOTS * (SECRET_BYTES_MAX + 64u) + (64u << 10))
 #define GATEWAY_CONNECTIONS_MAX 256u
-#define TICK_MS                 1000
+#define TICK_MS                 250
+#define TICKS_PER_SECOND        4u
 #define STOP_PATIENCE_MS        30000
 #define ANSWER_SPARE_MS         30000 /* Beyond a gateway's own deadline: lease, ledger. */
 #define ERROR_MAX               768u
@@ -42,6 +43,7 @@ struct serve {
     int control_fd;
     bool stopping;
     int servers_open;
+    unsigned ticks;
     unsigned turns_left; /* Ticks that a stop still waits for submissions under way. */
     struct ledger_entry note;
     char error[ERROR_MAX];
@@ -146,9 +148,11 @@ static void on_tick(void *owner)
     serve->timer = NULL;
     struct status status = loop_timer(serve->relay.loop, TICK_MS, on_tick, serve, &serve->timer);
     assert(!failed(status)); /* The slot of the timer that just fired is free. */
-    lease_tick(serve->relay.desk);
+    if (serve->ticks++ % TICKS_PER_SECOND == 0) {
+        lease_tick(serve->relay.desk);
+        log_flush();
+    }
     sign_tick(serve->relay.sign);
-    log_flush();
     if (serve->stopping && serve->turns_left > 0)
         serve->turns_left--;
     leave_if_done(serve);
@@ -316,6 +320,7 @@ static void close_all(struct serve *serve)
     if (serve->timer != NULL)
         loop_timer_cancel(&serve->timer);
     ledger_stop(relay->ledger); /* What is out comes home while its owners are there. */
+    sign_finish(relay->sign);
     resolve_free(&relay->resolver);
     lease_desk_free(&relay->desk);
     client_free(&relay->gateways);

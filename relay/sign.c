@@ -46,7 +46,8 @@ struct sign {
     struct ledger *ledger;
     enum sign_state state;
     bool op_is_out;
-    int next_fd; /* A new signer's, while the op is out; else -1. */
+    bool finishing; /* The writer has ended: its steps run here. */
+    int next_fd;    /* A new signer's, while the op is out; else -1. */
     int fd;
     struct loop_watch *watch;
     struct frame_reader *reader;
@@ -174,6 +175,12 @@ static void submit(struct sign *sign, enum sign_state state,
     assert(!sign->op_is_out);
     sign->op.apply = apply;
     sign->op.done = on_home;
+    if (sign->finishing) {
+        sign->state = state;
+        ledger_run(sign->ledger, &sign->op);
+        on_home(&sign->op);
+        return;
+    }
     if (failed(ledger_submit(sign->ledger, &sign->op)))
         return; /* Full: the state stays, and the next tick tries again. */
     sign->op_is_out = true;
@@ -374,6 +381,27 @@ void sign_tick(struct sign *sign)
         return;
     if (sign->state == SIGN_RESTS)
         submit(sign, SIGN_READS, read_apply);
+}
+
+void sign_finish(struct sign *sign)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + SIGN_FINISH_MS;
+
+    if (sign == NULL)
+        return;
+    assert(!sign->op_is_out);
+    sign->finishing = true;
+    while (sign->state == SIGN_RESTS || sign->state == SIGN_WAITS_FOR_NOTE) {
+        if (sign->state == SIGN_RESTS)
+            submit(sign, SIGN_READS, read_apply);
+        if (sign->state != SIGN_WAITS_FOR_NOTE)
+            return; /* All is signed, or the signer is gone. */
+        int64_t left_ms = deadline_ms - clock_monotonic_ms();
+        struct pollfd waits = {.fd = sign->fd, .events = POLLIN};
+        if (left_ms <= 0 || poll(&waits, 1, (int)left_ms) <= 0)
+            return; /* The next start signs it. */
+        on_readable(sign);
+    }
 }
 
 bool sign_is_well(const struct sign *sign)

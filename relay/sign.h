@@ -15,7 +15,8 @@
 #include "base/status.h"
 #include "relay/ledger.h"
 
-#define SIGN_HELLO_MS 10000
+#define SIGN_HELLO_MS  10000
+#define SIGN_FINISH_MS 2000
 
 struct sign;
 
@@ -28,8 +29,12 @@ void sign_close(struct sign **sign);
 /* Another signer process, in place of one that died.  Takes `fd`; its word is checked as it comes.
  */
 void sign_attach(struct sign *sign, int fd);
-/* Once a second. */
+/* A few times a second. */
 void sign_tick(struct sign *sign);
+
+/* At the end, once ledger_stop() returned: waits for a checkpoint over the last entry, so that a
+ * log at rest is a signed one.  Accepts NULL. */
+void sign_finish(struct sign *sign);
 
 /* False while no signer answers, or when one refused. */
 bool sign_is_well(const struct sign *sign);
