@@ -187,6 +187,13 @@ STATUS audit_log_check(struct audit_log *log, const struct checkpoint *last_sign
                  (unsigned long long)log->committed.size, (unsigned long long)last_signed->size);
         return FAIL(WHY_CONFLICT);
     }
+    if (last_signed->size < log->base.size) {
+        snprintf(error, error_size,
+                 "the store has a checkpoint over %llu entries, of which the signer remembers only "
+                 "%llu: its state file is older than the store; bring it back",
+                 (unsigned long long)log->base.size, (unsigned long long)last_signed->size);
+        return FAIL(WHY_CONFLICT);
+    }
     TRY(audit_tree_at(log, last_signed->size, &then));
     if (!roots_equal(&then, last_signed->root)) {
         snprintf(error, error_size,

@@ -37,8 +37,8 @@ STATUS audit_log_open(struct db *db, const struct audit_families *families, cons
 void audit_log_free(struct audit_log **log);
 
 /* Compares the store with what the signer signed last (from the signer's own memory): WHY_CONFLICT
- * when the store is shorter or its root at that size is another; `error` gets a sentence for
- * people. */
+ * when the store is shorter, its root at that size is another, or it holds a checkpoint that the
+ * signer does not remember; `error` gets a sentence for people. */
 STATUS audit_log_check(struct audit_log *log, const struct checkpoint *last_signed, char *error,
                        size_t error_size);
 

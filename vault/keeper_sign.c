@@ -30,21 +30,6 @@ void keeper_sign_detach(struct keeper *keeper)
     keeper->signing = false;
 }
 
-/* The newest checkpoint that the store itself knows. */
-static uint64_t sign_stored_size(struct keeper *keeper)
-{
-    struct buffer note OWNED(buffer_free) = BUFFER(NOTE_BYTES_MAX);
-    struct checkpoint checkpoint = {0};
-    const char *text = NULL;
-    size_t size = 0;
-
-    if (failed(audit_log_last_checkpoint(keeper->log, &note)) ||
-        failed(note_peek(note.bytes, note.size, &text, &size)) ||
-        failed(checkpoint_parse(text, size, &checkpoint)))
-        return 0;
-    return checkpoint.size;
-}
-
 /* The signer says what it signed last: a store that does not reach that was rolled back. */
 static STATUS sign_hello(struct keeper *keeper, const struct frame *frame, int64_t now_ms)
 {
@@ -56,13 +41,6 @@ static STATUS sign_hello(struct keeper *keeper, const struct frame *frame, int64
     if (failed(status)) {
         log_failure(LOG_ERROR, "store_older_than_signed", status, "detail", error, NULL);
         return status;
-    }
-    if (last.size < sign_stored_size(keeper)) {
-        struct audit_entry entry = {.event = "audit.gap",
-                                    .detail =
-                                        "the signer's memory ends before the newest checkpoint"};
-        log_event(LOG_WARN, "signer_state_behind", NULL);
-        TRY(keeper_record_own(keeper, &entry, now_ms));
     }
     keeper->next_leaf = last.size;
     keeper->signed_size = last.size;
@@ -84,8 +62,6 @@ static STATUS sign_checkpoint(struct keeper *keeper, const struct frame *frame, 
     keeper->signed_size = checkpoint.size;
     if (keeper->signed_size == audit_log_size(keeper->log))
         keeper->signed_ms = now_ms;
-    if (checkpoint.size <= sign_stored_size(keeper))
-        return STATUS_OK; /* A signer that lost its memory catches up. */
     buffer_clear(&keeper->note);
     buffer_add(&keeper->note, frame->body, frame->size);
     return buffer_status(&keeper->note);
