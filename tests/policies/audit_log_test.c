@@ -261,7 +261,7 @@ static enum why why_unchecked(const struct checkpoint *last)
     return why;
 }
 
-/* A signer may be ahead of the store's newest checkpoint, by a crash in between, but never behind. */
+/* A signer may be ahead of the newest checkpoint, by a crash in between, but never behind. */
 Test(audit_log, passes_the_check_from_the_newest_checkpoint_on)
 {
     struct checkpoint at[12];
