@@ -396,6 +396,12 @@ class System:
         return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120,
                               check=False)
 
+    def check_config(self, daemon):
+        """What a daemon says of its configuration without starting."""
+        return subprocess.run([os.path.join(self.build, f"cardkeep-{daemon}"), "--config",
+                               self.path(f"{daemon}.yaml"), "--check"], capture_output=True,
+                              text=True, timeout=60, check=False)
+
     def audit(self, daemon="vault", start=0):
         """Every entry from `start` on, as the auditor reads them."""
         caller = (self.vault if daemon == "vault" else self.relay)("auditor")
