@@ -222,6 +222,7 @@ static STATUS open_parts(struct serve *serve)
     TRY(resolve_new(relay->loop, settings, &relay->resolver));
     TRY(lease_desk_new(relay->loop, settings, relay->ledger, &relay->desk));
     TRY(lease_resume(relay->desk));
+    sign_tick(relay->sign); /* What the start left behind has its checkpoint before anybody asks. */
     return loop_timer(relay->loop, TICK_MS, on_tick, serve, &serve->timer);
 }
 

@@ -40,6 +40,20 @@ static const char usage[] =
     "       -H 'Content-Type: application/json' \\\n"
     "       -d '{\"number\": \"4242424242424242\", \"exp_month\": 12, \"exp_year\": 2031}'\n";
 
+/* The supervisor tells all to end at one time, but the keeper goes when the front is gone, and the
+ * signer when the keeper is: what was begun is answered, and the last entries are signed. */
+static bool term_ignore(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    return sigaction(SIGTERM, &ignore, NULL) == 0;
+}
+
+static int run_keeper(void *owner, int control_fd)
+{
+    return term_ignore() ? keeper_run(owner, control_fd) : EXIT_FAILURE;
+}
+
 /* Beside the keeper, and nothing else: no network, no store. */
 static int run_signer(void *owner, int core_fd)
 {
@@ -49,11 +63,8 @@ static int run_signer(void *owner, int core_fd)
                                      .key_path = settings->signer_key,
                                      .state_path = settings->signer_state,
                                      .fd = core_fd};
-    /* It leaves at the end of its socket, so that the keeper's last entries are signed, too. */
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
 
-    if (sigaction(SIGTERM, &ignore, NULL) != 0 ||
-        failed(log_open("signer", settings->log_level, STDERR_FILENO)))
+    if (!term_ignore() || failed(log_open("signer", settings->log_level, STDERR_FILENO)))
         return EXIT_FAILURE;
     struct status status =
         sandbox_enter(SIGNER_LOCK_BYTES, settings->user, settings->production, &report);
@@ -124,7 +135,7 @@ static int run(const char *path, bool only_check)
         return check(&settings);
     struct supervise_options options = {
         .core_name = "keeper",
-        .core = keeper_run,
+        .core = run_keeper,
         .satellites = {{.name = "front", .run = front_run}, {.name = "signer", .run = run_signer}},
         .satellite_count = 2,
         .owner = &settings,

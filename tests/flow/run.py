@@ -59,6 +59,9 @@ def finish(system):
     for daemon in ("vault", "relay"):
         done = system.verify_store(daemon)
         harness.equal(done.returncode, 0, f"audit verify of the {daemon}: {done.stderr}")
+        done = system.cardkeep("audit", "tail", "--count", "1", "--store",
+                               system.path("data", daemon), config=False)
+        harness.check("audit.stop" in done.stdout, f"the last entry of the {daemon}: {done.stdout}")
     harness.equal(system.cards_on_disk(), [], "files that hold a card")
 
 
