@@ -2,6 +2,7 @@
 #include "vault/overlay.h"
 
 #include <assert.h>
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,12 @@ void overlay_rewind(struct overlay *overlay, uint32_t count)
         assert(overlay->buckets[row->bucket] == overlay->count);
         overlay->buckets[row->bucket] = row->next;
     }
-    if (count == 0)
-        buffer_clear(&overlay->bytes); /* Else what was taken back stays until the turn ends. */
+    /* A row that did not fit fails only who brought it: what is left may grow again. */
+    struct buffer *bytes = &overlay->bytes;
+    const struct overlay_row *last = count == 0 ? NULL : &overlay->rows[count - 1];
+    size_t kept = last == NULL ? 0 : last->value_at + last->value_size;
+    if (bytes->size > kept)
+        sodium_memzero(bytes->bytes + kept, bytes->size - kept);
+    bytes->size = kept;
+    bytes->why = WHY_NONE;
 }

@@ -40,7 +40,7 @@ STATUS overlay_put(struct overlay *overlay, uint8_t family, const void *key, siz
 STATUS overlay_get(const struct overlay *overlay, uint8_t family, const void *key, size_t key_size,
                    const uint8_t **out_value, size_t *out_size);
 
-/* Takes back every row from mark `count` on. */
+/* Takes back, and wipes, every row from mark `count` on; 0 ends the turn. */
 void overlay_rewind(struct overlay *overlay, uint32_t count);
 
 #endif
