@@ -351,3 +351,10 @@ STATUS supervise_receive(int control_fd, unsigned *out_index, int *out_fd)
     *out_fd = fd;
     return STATUS_OK;
 }
+
+bool supervise_ignore_term(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    return sigaction(SIGTERM, &ignore, NULL) == 0;
+}

@@ -50,4 +50,8 @@ int supervise_run(const struct supervise_options *options);
  * of the supervisor's. */
 STATUS supervise_receive(int control_fd, unsigned *out_index, int *out_fd);
 
+/* In a process that leaves at the end of its socket and not before: SIGTERM does nothing from here
+ * on. */
+bool supervise_ignore_term(void);
+
 #endif

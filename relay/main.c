@@ -50,7 +50,8 @@ static int run_signer(void *owner, int core_fd)
                                      .state_path = settings->signer_state,
                                      .fd = core_fd};
 
-    if (failed(log_open("relay-signer", settings->level, STDERR_FILENO)))
+    if (!supervise_ignore_term() ||
+        failed(log_open("relay-signer", settings->level, STDERR_FILENO)))
         return EXIT_FAILURE;
     struct status status = sandbox_enter(SIGNER_LOCK_BYTES, NULL, settings->production, &report);
     if (!failed(status))

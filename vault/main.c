@@ -42,16 +42,9 @@ static const char usage[] =
 
 /* The supervisor tells all to end at one time, but the keeper goes when the front is gone, and the
  * signer when the keeper is: what was begun is answered, and the last entries are signed. */
-static bool term_ignore(void)
-{
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-
-    return sigaction(SIGTERM, &ignore, NULL) == 0;
-}
-
 static int run_keeper(void *owner, int control_fd)
 {
-    return term_ignore() ? keeper_run(owner, control_fd) : EXIT_FAILURE;
+    return supervise_ignore_term() ? keeper_run(owner, control_fd) : EXIT_FAILURE;
 }
 
 /* Beside the keeper, and nothing else: no network, no store. */
@@ -64,7 +57,7 @@ static int run_signer(void *owner, int core_fd)
                                      .state_path = settings->signer_state,
                                      .fd = core_fd};
 
-    if (!term_ignore() || failed(log_open("signer", settings->log_level, STDERR_FILENO)))
+    if (!supervise_ignore_term() || failed(log_open("signer", settings->log_level, STDERR_FILENO)))
         return EXIT_FAILURE;
     struct status status =
         sandbox_enter(SIGNER_LOCK_BYTES, settings->user, settings->production, &report);

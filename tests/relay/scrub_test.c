@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/encode.h"
 #include "base/own.h"
@@ -473,8 +474,8 @@ Test(scrub, reads_a_large_answer_in_little_time)
     watch(2, SCRUB_NAME, "4444444444");
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = "42 42-%34\\u0034&#5"[random_below(18)];
-    int64_t start_ms = clock_monotonic_ms();
+    clock_t start = clock(); /* Processor time: the machine may have other things to do. */
     struct status status = scrub_bytes(&scrub, (const uint8_t *)text, sizeof text, &room, &hits);
     cr_expect(status.why == WHY_NONE || status.why == WHY_LIMIT);
-    cr_expect_lt(clock_monotonic_ms() - start_ms, 5000);
+    cr_expect_lt(clock() - start, 20 * CLOCKS_PER_SEC, "quadratic would be minutes");
 }
