@@ -84,7 +84,8 @@ def every_published_card_is_taken_with_the_mask_of_its_length(system):
 
 def brands_are_told_from_the_first_digits(system):
     for number, brand in ((VISA, "visa"), (VISA_13, "visa"), (MASTERCARD, "mastercard"),
-                          (AMEX, "american_express"), (DINERS_14, "diners_club"), (UNIONPAY_19, "unionpay")):
+                          (AMEX, "american_express"), (DINERS_14, "diners_club"),
+                          (UNIONPAY_19, "unionpay")):
         equal(system.token(number)["brand"], brand, f"the brand of a card of {len(number)} digits")
 
 

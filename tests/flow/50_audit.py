@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The record is whole and can be proved so by others; what was changed, cut or rolled back shows."""
+"""The record is whole and can be proved so; what was changed, cut or rolled back shows."""
 import os
 import shutil
 import signal
