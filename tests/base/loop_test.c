@@ -138,11 +138,11 @@ Test(loop, calls_at_the_end_of_every_turn)
 {
     unsigned turns = 0;
     loop_on_turn_end(loop, count_turn, &turns);
-    timer_in(1, note, "a");
-    timer_in(5, note, "b");
-    timer_in(9, stop, "");
-    loop_run(loop);
-    cr_assert(turns >= 3);
+    for (unsigned run = 1; run <= 3; run++) { /* Each stop is a turn of its own. */
+        timer_in(1, stop, "");
+        loop_run(loop);
+        cr_assert(turns >= run);
+    }
 }
 
 static int pair[2];
