@@ -5,7 +5,7 @@ import re
 import uuid
 
 from harness import (AMEX, CARDS, DINERS_14, MASTERCARD, UNIONPAY_19, VISA, VISA_13, check, equal,
-                     problem, together)
+                     problem, together, wait_until)
 
 CARD = {"number": VISA, "exp_month": 12, "exp_year": 2031}
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -309,6 +309,24 @@ def what_is_too_large_is_refused(system):
     body = b'{"cards": [' + b" " * (1 << 20) + b"]}"
     problem(system.vault().post("/v1/tokens/batch", body,
                                 headers={"Content-Type": "application/json"}), 413, "too_large")
+
+
+def framing_that_two_could_read_differently_is_refused(system):
+    answer = system.vault().post("/v1/tokens", b"0\r\n\r\n", headers={
+        "Transfer-Encoding": "chunked", "Content-Length": "5",
+        "Content-Type": "application/json"})
+    problem(answer, 400, "invalid_framing")
+    problem(system.vault().get("/v1/tokens/x", headers={"X-Long": "x" * 40000}), 431,
+            "header_too_large")
+
+
+def a_token_s_own_end_is_kept_to(system):
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1)
+    token = system.token(expires_at=end.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z")["token"]
+    path = f"/v1/tokens/{token}"
+    equal(system.vault().get(path).status, 200, "before its end")
+    wait_until(lambda: system.vault().get(path).status != 200, "its end")
+    problem(system.vault().get(path), 410, "expired")
 
 
 def the_caller_s_request_id_is_kept_where_it_is_sane(system):

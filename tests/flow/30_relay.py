@@ -1,13 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """A card goes out: through the relay to a gateway, and its answer back."""
 import base64
+import datetime
 import json
+import os
 import re
+import shutil
+import subprocess
 import threading
 import urllib.parse
 
-from harness import (AMEX, DECLINED, KEY, VISA, cards_in, check, equal, outcome, pay, payment,
+from harness import (AMEX, DECLINED, KEY, ROOT, VISA, cards_in, check, equal, outcome, pay, payment,
                      problem, together, wait_until)
+
+
+def prepare(system):
+    """Profiles of our own: one with little patience, one whose gateway is not who it should be."""
+    shutil.copytree(os.path.join(ROOT, "relay/gateways"), system.path("gateways"))
+    system.edit("relay.yaml", os.path.join(ROOT, "relay/gateways"), system.path("gateways"))
+    with open(system.path("gateways/hasty.yaml"), "w", encoding="utf-8") as file:
+        file.write("gateway: hasty\nhosts: [localhost]\ncredentials: caller\n"
+                   "idempotency: {header: Idempotency-Key}\n"
+                   "slots: {form: {\"payment_method_data[card][number]\": number}}\n"
+                   "deadline: {connect: 1s, total: 1s}\n")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=elsewhere", "-days", "1",
+                    "-keyout", system.path("tls/elsewhere.key"), "-out",
+                    system.path("tls/elsewhere.pem")], capture_output=True, check=True)
+    for name, profile, authority in (("hasty", "hasty", "ca"), ("impostor", "stripe",
+                                                               "elsewhere")):
+        system.edit("relay.yaml", "destinations:\n", f"""destinations:
+  {name}:
+    gateway: {profile}
+    host: localhost
+    port: {system.ports["sandbox"]}
+    authorities: tls/{authority}.pem
+    allow: ["127.0.0.0/8", "::1/128"]
+""")
+    system.edit("policies.yaml", "  stripe-sandbox: {}\n",
+                "  stripe-sandbox: {}\n  hasty: {}\n  impostor: {}\n")
+    system.edit("policies.yaml", "[sandbox, stripe-sandbox]",
+                "[sandbox, stripe-sandbox, hasty, impostor]")
 
 
 def _body(received):
@@ -107,6 +140,15 @@ def tokens_outside_slots_and_cards_inside_send_nothing(system):
     equal(system.received(), [], "what was sent")
 
 
+def a_slot_that_wants_what_the_card_does_not_have_sends_nothing(system):
+    token = system.token()["token"]
+    system.forget_received()
+    answer = system.relay().post("/sandbox/v1/json/payments", _json_payment(token), headers=KEY)
+    problem(answer, 422, "missing_field")
+    outcome(answer, "not_sent", True, "relay")
+    equal(system.received(), [], "what was sent")
+
+
 def a_body_that_cannot_be_read_sends_no_card(system):
     token = system.token()["token"]
     system.forget_received()
@@ -141,6 +183,18 @@ def other_requests_pass_as_they_are(system):
     refund = relay.post("/v1/refunds", [("payment_intent", made["id"]), ("amount", "999")],
                         headers=KEY)
     equal((refund.status, refund.json["amount"]), (200, 999), f"{refund!r}")
+
+
+def every_method_passes_but_those_that_mean_nothing_here(system):
+    relay = system.relay(listener="sandbox_listen")
+    for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):
+        system.forget_received()
+        answer = relay.request(method, "/v1/refunds", headers=KEY)
+        outcome(answer, "answered", False)
+        equal(system.received()[0]["method"], method, "the method")
+    relay = system.relay()
+    for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):
+        outcome(relay.request(method, "/sandbox/v1/refunds", headers=KEY), "answered", False)
 
 
 def headers_of_ours_and_of_the_network_stay_here(system):
@@ -244,6 +298,23 @@ def no_answer_is_in_doubt_and_stays_so(system):
         equal(len(system.received()), 1, "sent once")
 
 
+def a_gateway_that_takes_too_long_is_in_doubt(system):
+    token = system.token()["token"]
+    answer = system.relay().post("/hasty/v1/payment_intents", payment(token)[:5], headers={
+        **KEY, "Sandbox-Behaviour": "slow", "Sandbox-Delay-Ms": "3000"})
+    problem(answer, 504, "gateway_timeout")
+    outcome(answer, "sent_no_answer", False, "gateway")
+
+
+def a_gateway_that_cannot_be_trusted_gets_nothing(system):
+    token = system.token()["token"]
+    system.forget_received()
+    answer = system.relay().post("/impostor/v1/payment_intents", payment(token), headers=KEY)
+    problem(answer, 502, "gateway_tls")
+    outcome(answer, "not_sent", True, "network")
+    equal(system.received(), [], "what it got")
+
+
 def what_is_no_http_is_said_to_be_none(system):
     answer = pay(system, system.token()["token"], behaviour="malformed")
     problem(answer, 502, "gateway_malformed")
@@ -285,8 +356,12 @@ def tokens_that_cannot_be_leased_are_named_by_the_vault_s_code(system):
     erased, once = system.token()["token"], system.token(single_use=True)["token"]
     system.vault().delete(f"/v1/tokens/{erased}")
     foreign = system.token(who="other")["token"]
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=0.2)
+    expired = system.token(expires_at=end.isoformat(timespec="milliseconds")[:-6] + "Z")["token"]
+    wait_until(lambda: system.vault().get(f"/v1/tokens/{expired}").status == 410, "its end")
     system.forget_received()
     for token, status, code in ((erased, 410, "erased"), (foreign, 404, "not_found"),
+                                (expired, 410, "expired"),
                                 ("tok_test_" + "0" * 26, 404, "not_found")):
         answer = pay(system, token)
         problem(answer, status, code)
@@ -333,14 +408,42 @@ def a_body_that_is_too_large_is_refused(system):
 
 def a_slow_gateway_holds_up_nobody_else(system):
     token = system.token()["token"]
-    slow = threading.Thread(target=lambda: pay(system, token, behaviour="slow",
-                                               headers={"Sandbox-Delay-Ms": "1500"}))
+    once = {"Idempotency-Key": "relay-slow", "Sandbox-Delay-Ms": "1500"}
     system.forget_received()
+    slow = threading.Thread(target=lambda: pay(system, token, behaviour="slow", headers=once))
     slow.start()
     wait_until(system.received, "the slow one is at the gateway")
     equal(pay(system, token).status, 200, "another meanwhile")
+    answer = pay(system, token, behaviour="slow", headers=once)
+    problem(answer, 409, "state_conflict")
+    check(answer.header("Retry-After"), "when to ask again")
     check(slow.is_alive(), "the slow one still waits")
     slow.join()
+
+
+def framing_and_headers_beyond_the_limits_are_refused(system):
+    problem(system.relay().post("/sandbox/v1/x", b"0\r\n\r\n", headers={
+        **KEY, "Transfer-Encoding": "chunked", "Content-Length": "5"}), 400, "invalid_framing")
+    problem(system.relay().post("/sandbox/v1/x", headers={**KEY, "X-Long": "x" * 40000}), 431,
+            "header_too_large")
+
+
+def a_dry_run_of_json_shows_every_kind_of_slot(system):
+    made = system.token(cvv="123", cardholder_name="A. Example")
+    answer = system.relay().post("/sandbox/v1/json/payments", _json_payment(
+        made["token"], made["cvv"]["token"]), headers={**KEY, "Cardkeep-Dry-Run": "true"})
+    equal([slot["surface"] for slot in answer.json["slots"]], ["json"] * 4, "surfaces")
+    equal(sorted(slot["field"] for slot in answer.json["slots"]),
+          ["cardholder_name", "cvv", "exp", "number"], "fields")
+    token = made["token"]
+    answer = pay(system, token, headers={"Cardkeep-Dry-Run": "true"}, **{
+        "payment_method_data[billing_details][name]": token})
+    equal(answer.status, 200, f"{answer!r}")
+    answer = system.relay().post("/sandbox/v1/payment_intents", [
+        ("payment_method_data[card][exp_month]", "{{ %s.exp_month }}" % token),
+        ("payment_method_data[card][exp_year]", "{{ %s.exp_year }}" % token)],
+        headers={**KEY, "Cardkeep-Dry-Run": "true"})
+    equal([slot["field"] for slot in answer.json["slots"]], ["exp_month", "exp_year"], "fields")
 
 
 def each_submission_is_in_both_logs(system):

@@ -130,3 +130,43 @@ def a_repeat_of_the_same_request_is_no_second_use(system):
     again = pay(system, made["token"], made["cvv"]["token"], headers=key)
     equal((first.status, again.status), (200, 200), "both answered")
     equal(again.header("Idempotency-Replayed"), "true", "from the record")
+
+
+def _lease(system, made, submission, **changes):
+    """As the relay asks: the code of the first result, None for a lease."""
+    answer = system.vault("relay").post("/v1/leases", {"leases": [{
+        "submission_id": submission, "destination": "sandbox", "purpose": "payment",
+        "on_behalf_of": "shop", "tokens": [made["token"]],
+        "cvv_tokens": [made["cvv"]["token"]], **changes}]}, shows_cards=True)
+    equal(answer.status, 200, f"{answer.status}")
+    return answer.json["results"][0]
+
+
+def _settle(system, lease, outcome_):
+    answer = system.vault("relay").post("/v1/settlements", {"settlements": [
+        {"lease_id": lease["lease_id"], "outcome": outcome_}]})
+    equal(answer.status, 200, f"{answer!r}")
+
+
+def the_vault_itself_gives_a_code_to_one_submission(system):
+    made = system.token(cvv="123", single_use=True)
+    lease = _lease(system, made, "sub_1")
+    equal(lease["cvvs"][0]["value"], "123", "the code")
+    equal(_lease(system, made, "sub_2")["code"], "state_conflict", "while it is leased")
+    _settle(system, lease, "not_sent")
+    lease = _lease(system, made, "sub_3")
+    equal(lease["cvvs"][0]["value"], "123", "nothing was sent")
+    _settle(system, lease, "answered")
+    equal(_lease(system, made, "sub_4")["code"], "token_consumed", "the card was used once")
+    equal(_lease(system, {**system.token(), "cvv": made["cvv"]}, "sub_5")["code"],
+          "cvv_consumed", "and so was the code")
+
+
+def the_vault_itself_tells_expired_from_lost(system):
+    made = system.token(who="other", cvv="123")
+    wait_until(lambda: _lease(system, {**system.token(who="other"), "cvv": made["cvv"]}, "sub_6",
+                              on_behalf_of="other").get("code") == "cvv_expired", "its end")
+    made = system.token(cvv="123")
+    system.stop("vault")
+    system.start("vault")
+    equal(_lease(system, made, "sub_7")["code"], "cvv_lost", "after a restart")

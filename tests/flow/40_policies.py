@@ -21,6 +21,9 @@ def prepare(system):
                 '  late: {uri: "urn:cardkeep:demo:late", tenant: demo}\n'
                 '  idle: {uri: "urn:cardkeep:demo:idle", tenant: demo}\n')
     system.edit("policies.yaml", "principals: [shop]\n", "principals: [shop, late]\n")
+    system.edit("policies.yaml", "rules:\n", "rules:\n  - id: idle-is-idle\n    effect: deny\n"
+                "    actions: [card.tokenize, card.submit]\n    principals: [idle]\n"
+                "    tenants: [demo]\n    destinations: [sandbox]\n")
     _issue(system, "stranger", "urn:cardkeep:demo:stranger")
     _issue(system, "idle", "urn:cardkeep:demo:idle")
     _issue(system, "late", "urn:cardkeep:demo:late", "-days", "-1")
@@ -98,6 +101,9 @@ def who_is_not_known_is_told_so(system):
                    system.vault("stranger").get(f"/v1/tokens/{token}"),
                    system.vault("stranger").get("/v1/audit/entries")):
         _refused(system, "vault", answer, 401, "unknown_principal", "auth.fail", "-")
+    for path in ("/v1/audit/entries", "/v1/audit/checkpoint"):
+        _refused(system, "relay", system.relay("stranger").get(path), 401, "unknown_principal",
+                 "auth.fail", "-")
     system.forget_received()
     answer = pay(system, token, who="stranger")
     _refused(system, "relay", answer, 401, "unknown_principal", "auth.fail", "-")
@@ -135,14 +141,21 @@ def a_certificate_of_another_authority_is_refused(system):
 
 
 def the_relay_leases_and_does_nothing_else(system):
-    made = system.token(cvv="123")
-    answer = system.vault("relay").post("/v1/leases", _lease([made["token"]]), shows_cards=True)
-    equal(answer.status, 200, f"{answer.status}")
-    lease = answer.json["results"][0]
-    equal(lease["cards"][0]["number"], VISA, "the card")
-    answer = system.vault("relay").post("/v1/settlements", {"settlements": [
-        {"lease_id": lease["lease_id"], "outcome": "not_sent"}]})
-    equal(answer.status, 200, f"{answer!r}")
+    for kind in ("not_sent", "answered", "sent_no_answer"):
+        made = system.token(cvv="123", cardholder_name="A. Example")
+        answer = system.vault("relay").post("/v1/leases", _lease(
+            [made["token"]], submission_id=f"sub_{kind}", cvv_tokens=[made["cvv"]["token"]]),
+            shows_cards=True)
+        equal(answer.status, 200, f"{answer.status}")
+        lease = answer.json["results"][0]
+        equal([(one["number"], one["cardholder_name"]) for one in lease["cards"]],
+              [(VISA, "A. Example")], "the card")
+        equal([one["value"] for one in lease["cvvs"]], ["123"], "the code")
+        for _ in range(2):
+            answer = system.vault("relay").post("/v1/settlements", {"settlements": [
+                {"lease_id": lease["lease_id"], "outcome": kind}]})
+            equal((answer.status, [one.get("code") for one in answer.json["results"]]),
+                  (200, [None]), f"settled, once or twice: {answer!r}")
     for answer in (system.vault("relay").post("/v1/tokens", CARD),
                    system.vault("relay").get(f"/v1/tokens/{made['token']}"),
                    system.vault("relay").get("/v1/audit/entries"),
@@ -158,7 +171,8 @@ def a_lease_is_for_a_destination_that_policy_names(system):
     equal(answer.status, 200, f"{answer!r}")
     check(answer.json["results"][0]["code"] in ("denied", "unknown_destination"), f"{answer!r}")
     answer = system.vault("relay").post("/v1/leases", _lease([token], on_behalf_of="idle"))
-    equal(answer.json["results"][0]["code"], "denied", "for one that may not submit")
+    equal([answer.json["results"][0][name] for name in ("code", "rule")],
+          ["denied", "idle-is-idle"], "for one that may not submit")
     answer = system.vault("relay").post("/v1/leases", _lease([token], on_behalf_of="other"))
     check(answer.json["results"][0]["code"] in ("denied", "not_found"), "for another tenant")
 
@@ -201,6 +215,8 @@ def only_the_auditor_reads_the_logs(system):
 
 
 def the_rule_that_refused_is_named(system):
+    found = problem(system.vault("idle").post("/v1/tokens", CARD), 403, "denied")
+    equal(found.get("rule"), "idle-is-idle", "the rule")
     system.edit("policies.yaml", "rules:\n", "rules:\n  - id: nobody-pays-today\n"
                 "    effect: deny\n    actions: [card.submit]\n    principals: [shop]\n"
                 "    tenants: [demo]\n    destinations: [sandbox]\n")

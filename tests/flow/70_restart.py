@@ -2,11 +2,17 @@
 """Processes die; nothing that was acknowledged is lost, and what can come back by itself does."""
 import http.client
 import json
+import os
+import signal
 import threading
 
 from harness import MASTERCARD, check, equal, pay, problem, wait_until
 
 TROUBLE = (OSError, http.client.HTTPException, json.JSONDecodeError)
+
+
+def prepare(system):
+    system.edit("vault.yaml", "in_flight: 8192", "in_flight: 16")
 
 
 class Load:
@@ -73,6 +79,56 @@ def a_dead_front_costs_connections_and_no_record_or_code(system):
     equal(system.part("vault", "keeper"), keeper, "the keeper lives on")
     _all_there(system, tokens)
     equal(pay(system, made["token"], made["cvv"]["token"]).status, 200, "the code is still held")
+
+
+def what_waits_for_a_keeper_that_dies_is_told_that_it_is_sealed(system):
+    """Stopped first, so that a request waits for certain."""
+    keeper = system.part("vault", "keeper")
+    token = system.token()["token"]
+    os.kill(keeper, signal.SIGSTOP)
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(
+        system.vault().post("/v1/tokens", {"number": MASTERCARD, "exp_month": 1,
+                                           "exp_year": 2032}))),
+               threading.Thread(target=lambda: answers.append(pay(system, token)))]
+    try:
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: b"in_flight 1" in system.metrics("relay", "/metrics").body or
+                   b"cardkeep_relay_submissions 1" in system.metrics("relay", "/metrics").body,
+                   "the payment is under way")
+    finally:
+        os.kill(keeper, signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    _comes_back(system, "vault", "keeper", keeper)
+    for answer in answers:
+        equal(answer.status, 503, f"{answer!r}")
+        check(answer.json["code"] in ("sealed", "vault_unavailable"), f"{answer!r}")
+    check("sealed" in {answer.json["code"] for answer in answers}, "one of them sealed")
+
+
+def more_than_may_wait_is_told_that_the_vault_is_busy(system):
+    keeper = system.part("vault", "keeper")
+    body = {"number": MASTERCARD, "exp_month": 1, "exp_year": 2032}
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(
+        system.vault().post("/v1/tokens", body))) for _ in range(24)]
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: answers, "some are answered at once")
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    for thread in threads:
+        thread.join()
+    equal({answer.status for answer in answers}, {201, 503}, "some wait, some are sent away")
+    for answer in answers:
+        if answer.status == 503:
+            problem(answer, 503, "busy")
+            check(answer.header("Retry-After"), "when to ask again")
+    _all_there(system, [one.json["token"] for one in answers if one.status == 201])
 
 
 def a_dead_keeper_loses_nothing_acknowledged(system):
