@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault/settings.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vault/cvv.h"
+
+#define LISTEN                                                                                     \
+    "listen:\n"                                                                                    \
+    "  api: {address: \"127.0.0.1:9443\", certificate: v.pem, key: v.key, clients: ca.pem}\n"
+#define KEYS                                                                                       \
+    "seal: {kind: file, path: root.seal}\n"                                                        \
+    "signer: {key: signer.key, state: signer.state, origin: vault.test/log}\n"                     \
+    "policies: policies.yaml\n"
+#define LEAST "environment: development\ndata: data/vault\n" LISTEN KEYS
+
+static char folder[64];
+static char path[96];
+static struct settings settings;
+static char error[512];
+
+static void folder_make(void)
+{
+    (void)snprintf(folder, sizeof folder, "/tmp/cardkeep-vault-settings-XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/vault.yaml", folder);
+}
+
+static void folder_remove(void)
+{
+    settings_close(&settings);
+    (void)unlink(path);
+    cr_assert_eq(rmdir(folder), 0);
+}
+
+TestSuite(settings, .init = folder_make, .fini = folder_remove);
+
+static enum why read_text(const char *text)
+{
+    FILE *file = fopen(path, "w");
+
+    cr_assert_not_null(file);
+    cr_assert(fputs(text, file) >= 0);
+    cr_assert_eq(fclose(file), 0);
+    error[0] = '\0';
+    settings_close(&settings);
+    settings = (struct settings){0};
+    return settings_read(path, &settings, error, sizeof error).why;
+}
+
+static void expect_beside_the_file(const char *text, const char *name)
+{
+    char wanted[128];
+
+    (void)snprintf(wanted, sizeof wanted, "%s/%s", folder, name);
+    cr_expect_str_eq(text, wanted);
+}
+
+Test(settings, are_read_with_defaults_and_paths_beside_the_file)
+{
+    cr_assert_eq(read_text(LEAST), WHY_NONE, "%s", error);
+    cr_expect(!settings.production);
+    expect_beside_the_file(settings.data, "data/vault");
+    expect_beside_the_file(settings.api.certificate, "v.pem");
+    expect_beside_the_file(settings.api.key, "v.key");
+    expect_beside_the_file(settings.api.clients, "ca.pem");
+    expect_beside_the_file(settings.seal_path, "root.seal");
+    expect_beside_the_file(settings.signer_key, "signer.key");
+    expect_beside_the_file(settings.signer_state, "signer.state");
+    expect_beside_the_file(settings.policies, "policies.yaml");
+    cr_expect_str_eq(settings.seal_kind, "file");
+    cr_expect_str_eq(settings.origin, "vault.test/log");
+    cr_expect_null(settings.user);
+    cr_expect_str_eq(settings.api.host, "127.0.0.1");
+    cr_expect_eq(settings.api.port, 9443);
+    cr_expect_eq(settings.metrics.port, 0, "no metrics unless they are asked for");
+    cr_expect_eq(settings.cvv_cells, CVV_CELL_COUNT);
+    cr_expect_eq(settings.lease_ms, 120000);
+    cr_expect_eq(settings.cache_bytes, 256u << 20);
+    cr_expect_eq(settings.limits.body_bytes, 1u << 20);
+    cr_expect_eq(settings.log_level, LOG_INFO);
+}
+
+Test(settings, are_read_where_they_differ_from_the_defaults)
+{
+    cr_assert_eq(read_text("environment: development\n"
+                           "data: /var/lib/vault\n"
+                           "user: cardkeep\n" LISTEN "  metrics: {address: \"[::1]:9000\"}\n" KEYS
+                           "limits: {connections: 5, in_flight: 6, body: 64KiB, cache: 32MiB,\n"
+                           "         cvv_cells: 9, lease: 30s, connections_per_second: 7}\n"
+                           "log: {level: error}\n"),
+                 WHY_NONE, "%s", error);
+    cr_expect_str_eq(settings.data, "/var/lib/vault");
+    cr_expect_str_eq(settings.user, "cardkeep");
+    cr_expect_str_eq(settings.metrics.host, "::1");
+    cr_expect_eq(settings.metrics.port, 9000);
+    cr_expect_eq(settings.limits.connections, 5u);
+    cr_expect_eq(settings.limits.in_flight, 6u);
+    cr_expect_eq(settings.limits.connections_per_second, 7u);
+    cr_expect_eq(settings.limits.body_bytes, 65536u);
+    cr_expect_eq(settings.cache_bytes, 32u << 20);
+    cr_expect_eq(settings.cvv_cells, 9u);
+    cr_expect_eq(settings.lease_ms, 30000);
+    cr_expect_str_eq(log_level_names[settings.log_level], "error");
+}
+
+Test(settings, refuse_what_they_do_not_know_or_miss_and_say_where)
+{
+    static const struct {
+        const char *text;
+        const char *says;
+    } wrong[] = {
+        {"", ""},
+        {"environment: staging\ndata: d\n" LISTEN KEYS, "vault.yaml:1"},
+        {"data: d\n" LISTEN KEYS, "environment"},
+        {"environment: development\n" LISTEN KEYS, "data"},
+        {"environment: development\ndata: d\n" KEYS, "listen"},
+        {"environment: development\ndata: d\n" LISTEN "signer: {key: k, state: s, origin: o}\n"
+         "policies: p\n",
+         "seal"},
+        {LEAST "speed: high\n", "vault.yaml:8"},
+        {LEAST "limits: {lease: 20m}\n", "lease"},
+        {LEAST "limits: {lease: 10ms}\n", "lease"},
+        {LEAST "limits: {cvv_cells: 0}\n", "cvv_cells"},
+        {LEAST "limits: {body: 3MiB}\n", "body"},
+        {LEAST "limits: {body: 1KiB}\n", "body"},
+        {LEAST "limits: {bodies: 1MiB}\n", "bodies"},
+        {LEAST "log: {level: loud}\n", "level"},
+        {"environment: development\ndata: d\n" LISTEN "seal: {kind: paper, path: p}\n"
+         "signer: {key: k, state: s, origin: o}\npolicies: p\n",
+         "`kind` must be `file`"},
+        {"environment: development\ndata: d\nlisten:\n"
+         "  api: {address: nowhere, certificate: c, key: k, clients: a}\n" KEYS,
+         "vault.yaml:4"},
+    };
+
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        cr_expect_eq(read_text(wrong[i].text), WHY_BAD_INPUT, "case %zu", i);
+        cr_expect_neq(strstr(error, wrong[i].says), NULL, "case %zu: %s", i, error);
+        cr_expect_neq(strstr(error, "vault.yaml"), NULL, "case %zu: %s", i, error);
+        cr_expect_null(settings.config, "a failure gives nothing");
+    }
+}
+
+/* KEY-1: a root key in a file is for development. */
+Test(settings, refuse_a_file_seal_in_production)
+{
+    cr_expect_eq(read_text("environment: production\ndata: d\n" LISTEN KEYS), WHY_BAD_INPUT);
+    cr_expect_neq(strstr(error, "file seal"), NULL, "%s", error);
+}
+
+Test(settings, that_are_not_there_are_not_found)
+{
+    cr_expect_eq(settings_read(path, &settings, error, sizeof error).why, WHY_NOT_FOUND);
+    cr_expect_neq(strstr(error, "vault.yaml"), NULL, "%s", error);
+}
+
+Test(settings, print_what_was_understood)
+{
+    char text[4096] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+
+    cr_assert_eq(read_text(LEAST), WHY_NONE, "%s", error);
+    cr_assert_not_null(out);
+    settings_print(&settings, out);
+    cr_assert_eq(fclose(out), 0);
+    static const char *const said[] = {
+        "environment: development\n", "data/vault\n",     "127.0.0.1:9443", "kind: file",
+        "origin: vault.test/log",     "cvv_cells: 16384", "lease: 120s",    "log: {level: info}"};
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
+        cr_expect_neq(strstr(text, said[i]), NULL, "%s in %s", said[i], text);
+    cr_expect_null(strstr(text, "metrics"), "%s", text);
+}
