@@ -287,8 +287,7 @@ Test(card, code_is_three_or_four_ascii_digits)
                                         "7.3",
                                         "+73",
                                         "737\n",
-                                        "\xd9\xa4"
-                                        "7"};
+                                        "\xd9\xa4\x37"};
 
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         cr_expect(!cvv_good(wrong[i], "9999"), "%s", wrong[i]);
