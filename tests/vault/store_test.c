@@ -21,7 +21,7 @@ static const struct store_lease lease = {.submission = "sub_1",
                                          .destination = "sandbox",
                                          .tenant = "shop",
                                          .relay = "relay",
-                                         .deadline_ms = 1800000000002,
+                                         .deadline_ms = 1800000000008,
                                          .settled = 2,
                                          .token_count = 2,
                                          .tokens = {"token one", "token two"},
@@ -230,6 +230,23 @@ Test(store, finds_a_row_that_was_moved)
         }
         overlay_rewind(&store.turn, 0);
     }
+}
+
+/* One row that would read well as a repeat and as a live token. */
+Test(store, takes_no_familys_row_for_another_familys)
+{
+    struct store_repeat twin = repeat;
+    struct buffer raw OWNED(buffer_free) = BUFFER(4096);
+
+    twin.digest[0] = STORE_TOKEN_LIVE;
+    twin.digest[1] = 1;
+    twin.result_size = 5; /* As long as a token's row. */
+    cr_assert(!failed(store_put_repeat(&store, batch, key, &twin)));
+    rows_commit();
+    cr_assert(!failed(db_get(db, STORE_IDEMPOTENCY, key, sizeof key, &raw)));
+    plant(STORE_TOKENS, key, sizeof key, raw.bytes, raw.size);
+    cr_expect_eq(why_not(STORE_IDEMPOTENCY, key), WHY_NONE);
+    cr_expect_eq(why_not(STORE_TOKENS, key), WHY_FORGED);
 }
 
 Test(store, takes_no_row_of_a_store_under_another_root)
