@@ -103,13 +103,23 @@ Test(http, refuses_bodies_beyond_the_limit_with_413_on_both_versions)
     }
 }
 
+/* Announced and not sent: a body under way when the server hangs up would meet a reset, which may
+ * overtake the answer. */
 Test(http, answers_libh2os_own_refusals_as_problems)
 {
-    static char body[256 * 1024];
-    memset(body, 'x', sizeof body);
-    check_problem(
-        ask_echo(&server, &(struct ask){.path = "/echo", .body = body, .body_size = sizeof body}),
-        413, "too_large");
+    static const char request[] = "POST /echo HTTP/1.1\r\nHost: localhost\r\n"
+                                  "Content-Length: 262144\r\n\r\n";
+    static char answer[4096];
+    struct wire wire;
+    bool closed = false;
+    cr_assert(wire_open(&wire, &server, &(struct wire_options){.alpn = "http/1.1"}));
+    cr_assert(wire_send(&wire, request, sizeof request - 1));
+    wire_receive(&wire, answer, sizeof answer, 2000, &closed);
+    wire_close(&wire);
+    cr_expect(closed);
+    cr_expect(holds(answer, " 413 "), "%s", answer);
+    cr_expect(holds(answer, "application/problem+json"), "%s", answer);
+    cr_expect(holds(answer, "\"code\":\"too_large\""), "%s", answer);
     static const char *const headers[] = {"Expect: miracles", NULL};
     check_problem(
         ask_echo(&server,

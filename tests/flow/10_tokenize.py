@@ -306,9 +306,9 @@ def paths_and_methods_that_are_not_there_are_named(system):
 
 
 def what_is_too_large_is_refused(system):
-    body = b'{"cards": [' + b" " * (1 << 20) + b"]}"
-    problem(system.vault().post("/v1/tokens/batch", body,
-                                headers={"Content-Type": "application/json"}), 413, "too_large")
+    # Announced only: a body under way when the server hangs up would meet a reset.
+    problem(system.vault().post("/v1/tokens/batch", headers={
+        "Content-Type": "application/json", "Content-Length": str(4 << 20)}), 413, "too_large")
 
 
 def framing_that_two_could_read_differently_is_refused(system):
