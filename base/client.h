@@ -3,9 +3,10 @@
  *
  * In      one request: where to, over which checked addresses, with which trust, by when.
  * Out     the answer, or what is known of why there is none: not a byte was sent, or some were.
- * Never   follows a redirect; reads proxies from the environment; sends one request twice (a
- * re-used connection that died is not retried once a byte may have left); leaves a body in freed
- * memory. Threads the loop's; client_fetch() any.
+ * Never   follows a redirect; reads proxies from the environment; sends one request twice (a re-
+ *         used connection that died is not retried once a byte may have left); leaves a body in
+ *         freed memory.
+ * Threads the loop's; client_fetch() any.
  */
 #ifndef BASE_CLIENT_H
 #define BASE_CLIENT_H

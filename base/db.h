@@ -4,7 +4,8 @@
  * In      keys and values that are sealed, random or public already.
  * Out     the same, durable once db_commit() returned.
  * Never   lets a RocksDB type through; answers without checking checksums; goes on after
- * corruption. Threads one writer at a time; readers any.
+ *         corruption.
+ * Threads one writer at a time; readers any.
  */
 #ifndef BASE_DB_H
 #define BASE_DB_H

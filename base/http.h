@@ -4,7 +4,8 @@
  * In      connections.
  * Out     whole requests, one callback each, answered now or later.
  * Never   leaves a request's or an answer's bytes in recycled memory (base/wipe.c); spills a body
- * to disk; lets a peer hold a place without a deadline. Threads the loop's.
+ *         to disk; lets a peer hold a place without a deadline.
+ * Threads the loop's.
  *
  * Bounds: connections, connections per second, streams in flight (per connection and in all),
  * header bytes, body bytes (413, also on HTTP/2), time for a head and a body (then the connection

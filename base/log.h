@@ -2,11 +2,12 @@
 /* base/log.h -- JSON lines on stderr, one per thing worth knowing.
  *
  * In      an event's name and pairs of texts.
- * Out     {"ts","level","component","event",…} and a newline, in one write() to a descriptor of its
- * own. Card-shaped digit runs in values are masked (LOG-9); the same event more than
+ * Out     {"ts","level","component","event",…} and a newline, in one write() to a descriptor of
+ *         its own.  Card-shaped digit runs in values are masked (LOG-9); the same event more than
  *         LOG_REPEATS_PER_SECOND times in a second is counted and the count is written instead.
  * Never   is called by keys/ or by library code: a daemon logs a failure once, where its request
- * ends. Threads any.
+ *         ends.
+ * Threads any.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -4,8 +4,10 @@
  * In      any bytes.
  * Out     where such a run stands, or the same bytes with it masked.  A run is 13 to 19 ASCII
  *         digits, single spaces or hyphens between them allowed, that neither begins nor ends
- * within unseparated digits, and whose last digit is right by ISO/IEC 7812-1 annex B (Luhn). Never
- * allocates; logs what it found. Threads any.
+ *         within unseparated digits, and whose last digit is right by ISO/IEC 7812-1 annex B
+ *         (Luhn).
+ * Never   allocates; logs what it found.
+ * Threads any.
  */
 #ifndef BASE_REDACT_H
 #define BASE_REDACT_H

@@ -2,11 +2,13 @@
 /* base/supervise.h -- one core process and its satellites, kept alive by a small parent.
  *
  * In      a function for each process.  The vault's core is the keeper, with front and signer as
- * satellites; the relay's core is the relay, with its signer. Out     forked processes.  Each
- * satellite has a socket pair with the core; the core learns of its ends, at start and again
- * whenever a satellite was restarted, by supervise_receive() on its control socket. Never   reads a
- * configuration, a key or a card; restarts a process that said it cannot start (exit 2). Threads
- * one, and before any starts.
+ *         satellites; the relay's core is the relay, with its signer.
+ * Out     forked processes.  Each satellite has a socket pair with the core; the core learns of
+ *         its ends, at start and again whenever a satellite was restarted, by supervise_receive()
+ *         on its control socket.
+ * Never   reads a configuration, a key or a card; restarts a process that said it cannot start
+ *         (exit 2).
+ * Threads one, and before any starts.
  *
  * A satellite that dies is started again, with a new socket pair.  When the core dies its
  * satellites see the end of their sockets and leave, and all are started again.  Restarts slow down

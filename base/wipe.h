@@ -3,8 +3,9 @@
  *
  * In      chunks that libh2o puts back on its lists or frees.
  * Out     the same, zeroed first: this file defines h2o_mem_free_recycle and h2o_mem_clear_pool's
- * freeing path in the executable, which wins over the library's. Never   is linked as a shared
- * object of its own. Threads any.
+ *         freeing path in the executable, which wins over the library's.
+ * Never   is linked as a shared object of its own.
+ * Threads any.
  */
 #ifndef BASE_WIPE_H
 #define BASE_WIPE_H

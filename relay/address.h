@@ -4,9 +4,10 @@
  * In      a host name and the ranges that the destination lists.
  * Out     the addresses to dial, checked: loopback, link-local, private, unique-local, shared
  *         (100.64/10), multicast, unspecified, broadcast, documentation, metadata and IPv4-mapped
- * or NAT64 forms of these are refused unless a listed range holds them. Never   lets one bad
- * address pass because another is good: bad ones are dropped, none left is a refusal. Threads any;
- * address_resolve() blocks: a worker's.
+ *         or NAT64 forms of these are refused unless a listed range holds them.
+ * Never   lets one bad address pass because another is good: bad ones are dropped, none left is a
+ *         refusal.
+ * Threads any; address_resolve() blocks: a worker's.
  */
 #ifndef RELAY_ADDRESS_H
 #define RELAY_ADDRESS_H

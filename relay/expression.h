@@ -4,7 +4,8 @@
  * In      a slot's value, as the caller wrote it.
  * Out     which token, which field, which filters; later the text that they make of a leased card.
  * Never   guesses: what is not understood is WHY_BAD_INPUT.  Inserted text is never looked at
- * again. Threads any.
+ *         again.
+ * Threads any.
  */
 #ifndef RELAY_EXPRESSION_H
 #define RELAY_EXPRESSION_H

@@ -3,10 +3,11 @@
  *
  * In      a request's target, headers, content type and body, before anything is leased.
  * Out     the slots that hold a token or expression, by byte range; or the first thing to refuse,
- * as a problem code and a field; later the request's body with the values in place, escaped as the
- * surface wants. Never   looks for slots in inserted values; changes a byte outside the slots'
- * ranges; lets a slot take another kind of value than it declares (a number must not end up in a
- * name). Threads any.
+ *         as a problem code and a field; later the request's body with the values in place,
+ *         escaped as the surface wants.
+ * Never   looks for slots in inserted values; changes a byte outside the slots' ranges; lets a
+ *         slot take another kind of value than it declares (a number must not end up in a name).
+ * Threads any.
  */
 #ifndef RELAY_SLOTS_H
 #define RELAY_SLOTS_H

@@ -3,8 +3,10 @@
  *
  * In      sealed records, keyed hashes, states.
  * Out     rows added to a batch of base/db.h, and rows read back.  Every plain row ends in a seal
- * of 16 bytes, a keyed hash over its family, key and content, so that a row written by another hand
- * is found (KEY-11). Never   sees a number; lets an engine's type through. Threads the keeper's.
+ *         of 16 bytes, a keyed hash over its family, key and content, so that a row written by
+ *         another hand is found (KEY-11).
+ * Never   sees a number; lets an engine's type through.
+ * Threads the keeper's.
  *
  *   family        key                       value
  *   records       u64 id                    u16 size of the view's envelope | it | the card's

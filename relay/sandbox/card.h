@@ -4,7 +4,8 @@
  * In      a number, an expiry, a security code, as a gateway receives them.
  * Out     approved, declined, or to be completed by the cardholder, with Stripe's codes.
  * Never   approves a number that is not published for tests: a real card is told apart and
- * declined. Threads any.
+ *         declined.
+ * Threads any.
  */
 #ifndef RELAY_SANDBOX_CARD_H
 #define RELAY_SANDBOX_CARD_H

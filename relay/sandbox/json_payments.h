@@ -2,8 +2,10 @@
 /* relay/sandbox/json_payments.h -- the same gateway over a small JSON surface.
  *
  * In      {"card": {"number", "expiry", "security_code", "name"}, "amount", "currency",
- * "reference"} Out     201 {"id", "object": "payment", "status", …}; a decline is 402 with an error
- * object. Never   takes a field that it does not know. Threads one at a time.
+ *         "reference"}
+ * Out     201 {"id", "object": "payment", "status", …}; a decline is 402 with an error object.
+ * Never   takes a field that it does not know.
+ * Threads one at a time.
  */
 #ifndef RELAY_SANDBOX_JSON_PAYMENTS_H
 #define RELAY_SANDBOX_JSON_PAYMENTS_H

@@ -2,10 +2,11 @@
 /* relay/sandbox/record.h -- what arrived, for a person or a test to look at.
  *
  * In      requests.
- * Out     a JSON list of the newest ones, card numbers and security codes masked; as raw bytes only
- *         where asked for.
+ * Out     a JSON list of the newest ones, card numbers and security codes masked; as raw bytes
+ *         only where asked for.
  * Never   writes anything to a disk; grows past RECORD_COUNT_MAX requests of RECORD_BYTES_MAX
- * bytes. Threads one at a time.
+ *         bytes.
+ * Threads one at a time.
  */
 #ifndef RELAY_SANDBOX_RECORD_H
 #define RELAY_SANDBOX_RECORD_H
