@@ -23,11 +23,11 @@ packages_tests='
 libcriterion-dev     -           unit tests
 clang                clang       fuzz targets, and a second opinion
 libclang-rt-14-dev   -           its libFuzzer and sanitizers
-llvm                 llvm-symbolizer  names in the sanitizers' stacks, and in what they overlook
+llvm                 llvm-symbolizer  names in the stacks that sanitizers print
 python3              python3     tests/tidy and tests/flow
 python3-yaml         -           reads the OpenAPI documents
 openssl              openssl     makes the certificates that must be refused
-nodejs               node        runs a gateway'\''s own SDK
+nodejs               node        runs the SDK of a gateway
 npm                  npm         fetches it
 '
 
