@@ -78,6 +78,8 @@ static void idempotency_read(struct config *config, const struct config_node *ro
 {
     const struct config_node *map = config_map(config, root, "idempotency", false);
 
+    /* A gateway without keys of its own needs the relay's all the more. */
+    profile->idempotency_window_ms = DAY_MS;
     if (map == NULL)
         return;
     text_take(config, map, config_text(config, map, "header", NULL), "-",

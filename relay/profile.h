@@ -33,7 +33,7 @@ struct profile {
     bool credentials_caller;     /* The caller's Authorization passes. */
     char idempotency_header[64]; /* "" where the gateway has none. */
     unsigned idempotency_length_max;
-    int64_t idempotency_window_ms;
+    int64_t idempotency_window_ms; /* How long the relay holds a key; a day where none is named. */
     struct profile_slot form[PROFILE_SLOTS_MAX];
     unsigned form_count;
     struct profile_slot json[PROFILE_SLOTS_MAX];

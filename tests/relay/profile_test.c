@@ -79,6 +79,7 @@ Test(profile, does_with_little)
 {
     cr_assert_eq(load_text(HEAD), WHY_NONE, "%s", error);
     cr_expect_str_eq(profile.idempotency_header, "");
+    cr_expect_eq(profile.idempotency_window_ms, 24 * 3600 * 1000, "the relay holds keys itself");
     cr_expect_eq(profile.form_count + profile.json_count, 0);
     cr_expect(!profile.tls13_only);
     cr_expect_eq(profile.connect_ms, 5000);
