@@ -48,6 +48,21 @@ void client_op_free(struct client_op **op_at)
     *op_at = NULL;
 }
 
+/* Letters, digits and what else a token may hold (RFC 9110 section 5.6.2). */
+static bool is_token(const char *text, size_t size)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        bool good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                    (c != '\0' && strchr(marks, c) != NULL);
+        if (!good)
+            return false;
+    }
+    return size > 0;
+}
+
 /* One header line, as libcurl hands it over: with its end of line.  Returns how much was taken;
  * anything else than all ends the transfer. */
 static size_t op_on_header(char *bytes, size_t unit, size_t count, void *owner)
@@ -72,11 +87,15 @@ static size_t op_on_header(char *bytes, size_t unit, size_t count, void *owner)
     }
 
     const char *colon = memchr(bytes, ':', used);
-    if (colon == NULL || colon == bytes || bytes[0] == ' ' || bytes[0] == '\t') {
+    size_t name_size = colon == NULL ? 0 : (size_t)(colon - bytes);
+    /* RFC 9112 section 5.1: blanks before the colon are taken away.  With them a name would pass
+     * every list of names ("Content-Encoding : gzip"), and still be understood by the next. */
+    while (name_size > 0 && (bytes[name_size - 1] == ' ' || bytes[name_size - 1] == '\t'))
+        name_size--;
+    if (!is_token(bytes, name_size)) {
         op->malformed = true;
         return 0;
     }
-    size_t name_size = (size_t)(colon - bytes);
     const char *value = colon + 1;
     const char *end = bytes + used;
     while (value < end && (*value == ' ' || *value == '\t'))

@@ -108,6 +108,8 @@ static bool server_answer(SSL *ssl, const char *request)
         {"/badchunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nhello\r\n"},
         {"/shortchunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nhello"},
         {"/nocolon", "HTTP/1.1 200 OK\r\nbroken header\r\nContent-Length: 0\r\n\r\n"},
+        {"/blank", "HTTP/1.1 200 OK\r\nX-Blank \t: a\r\nContent-Length: 0\r\n\r\n"},
+        {"/oddname", "HTTP/1.1 200 OK\r\nX Odd: a\r\nContent-Length: 0\r\n\r\n"},
         {"/redirect", "HTTP/1.1 302 Found\r\nLocation: /hello\r\nContent-Length: 0\r\n\r\n"},
         {"/hints", "HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"
                    "HTTP/1.1 204 No Content\r\nX-Late: 1\r\n\r\n"},

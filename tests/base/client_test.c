@@ -174,6 +174,14 @@ Test(client, says_malformed_when_what_came_is_not_http)
     }
 }
 
+Test(client, gives_names_that_no_blank_hides_from_a_list)
+{
+    struct kept kept = fetch_path("/blank");
+    cr_assert_eq(kept.result, CLIENT_ANSWERED);
+    cr_assert_str_eq(kept.headers, "x-blank=a\ncontent-length=0\n");
+    cr_assert_eq(fetch_path("/oddname").result, CLIENT_MALFORMED);
+}
+
 Test(client, says_malformed_when_the_body_passes_its_bound)
 {
     struct client_request request = request_to("GET", "/hello");
