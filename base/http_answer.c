@@ -12,6 +12,7 @@
 #define PROBLEM_BYTES_MAX 4096u
 
 static const char problem_type[] = "application/problem+json";
+static const char opaque_type[] = "application/octet-stream"; /* For one that cannot be said. */
 
 /* Marks our own answers for the filter below. */
 static h2o_generator_t answer_generator;
@@ -115,7 +116,8 @@ static void send_answer(struct http_call *call, const struct http_answer *answer
     req->res.reason = reason_of(answer->status);
     req->res.headers = (h2o_headers_t){0};
     if (answer->content_type != NULL)
-        add_header(req, "content-type", answer->content_type);
+        add_header(req, "content-type",
+                   is_one_line(answer->content_type) ? answer->content_type : opaque_type);
     add_header(req, "request-id", call->id);
     add_headers(req, answer->headers);
     if (answer->status == 503 && answer->headers == NULL)

@@ -75,7 +75,7 @@ static void answer_split(struct http_call *call)
         "Content-Length", "7",         "X\r\nY", "no",
         "Cache-Control",  "max-age=1", NULL};
     http_answer(call, &(struct http_answer){.status = 201,
-                                            .content_type = "text/plain",
+                                            .content_type = "text/plain\r\nX-Worse: 3",
                                             .body = "split",
                                             .body_size = 5,
                                             .headers = headers});
