@@ -359,7 +359,7 @@ void http_guard_cut_all(struct http_server *server)
     for (struct http_call *call = first_call(&server->waiting); call != NULL;
          call = first_call(&server->waiting)) {
         call->req->http1_is_persistent = 0;
-        give_up(call, &busy);
+        give_up(call, &overdue); /* It was begun: what became of it is not known here. */
     }
     for (h2o_linklist_t *link = server->conns.next; link != &server->conns; link = link->next)
         http_guard_cut(http_conn_of(link));

@@ -239,6 +239,8 @@ Test(http, lets_no_header_split_an_answer)
         cr_expect(holds(got->headers, "x-good: yes"), "%s", got->headers);
         cr_expect(!holds(got->headers, "orse"), "%s", got->headers);
         cr_expect(!holds(got->headers, ": no\r"), "%s", got->headers);
+        cr_expect(holds(got->headers, "content-type: application/octet-stream"), "%s",
+                  got->headers);
         cr_expect(holds(got->headers, "max-age=1"), "the owner's word on caching stands");
         cr_expect(!holds(got->headers, "no-store"));
     }
@@ -315,6 +317,11 @@ Test(http, stops_in_time_whatever_is_under_way)
     echo_stop(&server, 100);
     cr_assert(clock_monotonic_ms() - before_ms < 3000);
     cr_assert_eq(atomic_load(&server.gone), 1, "the owner is told");
+    char answer[1024];
+    bool closed = false;
+    wire_receive(&wire, answer, sizeof answer, 1000, &closed);
+    cr_assert(holds(answer, "HTTP/1.1 503 "), "%s", answer);
+    cr_assert(holds(answer, "may have been carried out"), "what was begun is not called refused");
     wire_close(&wire);
 }
 
