@@ -214,7 +214,17 @@ STATUS lease_json_next_settled(struct lease_json *answer)
         return STATUS_OK;
     }
     TRY(read_problem(json, at, &refusal));
-    return refusal_status(refusal.code) >= 500 ? FAIL(WHY_BUSY) : FAIL(WHY_DENIED);
+    /* Only what says that there is nothing to settle ends it: a policy or a rate that stands in
+     * the way today may not tomorrow. */
+    switch (refusal_status(refusal.code)) {
+    case 404:
+    case 409:
+    case 410:
+    case 422:
+        return FAIL(WHY_DENIED);
+    default:
+        return FAIL(WHY_BUSY);
+    }
 }
 
 STATUS lease_json_problem(const uint8_t *body, size_t size, struct lease_refusal *out_refusal)
