@@ -15,6 +15,8 @@
 #define ANSWER_BYTES_MAX      (1024u * 1024u)
 #define CONNECT_MS            2000
 #define TOTAL_MS              8000
+/* A vault not heard for so long is asked, so that readiness is not a memory. */
+#define QUIET_TICKS_MAX 5u
 
 struct pending_lease {
     struct lease_order order;
@@ -56,7 +58,8 @@ struct lease_desk {
     unsigned settlement_count;              /* In all three places. */
     struct ledger_settled *settled;         /* Being gathered; NULL while there is none. */
     struct client_op *probe;                /* NULL: none is under way. */
-    bool vault_is_well;
+    unsigned quiet_ticks;                   /* Since the vault was last heard. */
+    bool vault_is_well;                     /* False until it answered. */
 };
 
 static void batch_free(struct batch **batch_at)
@@ -181,6 +184,7 @@ static void on_leases(void *owner, struct client_answer *answer)
     bool good = answer->result == CLIENT_ANSWERED && answer->status == 200 &&
                 !failed(lease_json_open(&json, answer->body, answer->body_size, batch->count));
     batch->desk->vault_is_well = good;
+    batch->desk->quiet_ticks = 0;
     struct lease_refusal refusal = refusal_of(answer);
     while (batch->leases != NULL) {
         struct pending_lease *order = batch->leases;
@@ -269,6 +273,7 @@ static void on_settled(void *owner, struct client_answer *answer)
     bool good = answer->result == CLIENT_ANSWERED && answer->status == 200 &&
                 !failed(lease_json_open(&json, answer->body, answer->body_size, batch->count));
     desk->vault_is_well = good;
+    desk->quiet_ticks = 0;
     while (batch->settlements != NULL) {
         struct pending_settlement *settlement = batch->settlements;
         batch->settlements = settlement->next;
@@ -346,7 +351,6 @@ STATUS lease_desk_new(struct loop *loop, const struct settings *settings, struct
     desk->settings = settings;
     desk->ledger = ledger;
     desk->leases_end = &desk->leases;
-    desk->vault_is_well = true; /* Nothing is known to the contrary. */
     TRY(client_new(loop, VAULT_CONNECTIONS_MAX, &desk->client));
     loop_on_turn_end(loop, on_turn_end, desk);
     *out_desk = MOVE(desk);
@@ -431,6 +435,7 @@ static void on_probe(void *owner, struct client_answer *answer)
     struct lease_desk *desk = owner;
 
     desk->probe = NULL;
+    desk->quiet_ticks = 0;
     desk->vault_is_well = answer->result == CLIENT_ANSWERED && answer->status < 500;
 }
 
@@ -438,7 +443,8 @@ void lease_tick(struct lease_desk *desk)
 {
     static const char nothing[] = "{\"settlements\":[]}";
 
-    if (!desk->vault_is_well && desk->probe == NULL)
+    desk->quiet_ticks++;
+    if ((!desk->vault_is_well || desk->quiet_ticks > QUIET_TICKS_MAX) && desk->probe == NULL)
         status_ignore(post(desk, CONTRACT_PATH_SETTLEMENTS, nothing, strlen(nothing), on_probe,
                            desk, &desk->probe),
                       "the next tick tries again");

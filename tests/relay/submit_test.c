@@ -217,6 +217,19 @@ Test(submit, sends_nothing_when_the_vault_is_of_no_help)
     cr_assert_eq(stage.gateway_calls, 0u);
 }
 
+Test(submit, calls_no_vault_well_that_it_did_not_hear_of_late)
+{
+    cr_assert(!lease_vault_is_well(stage.relay.desk), "nothing is known yet");
+    lease_tick(stage.relay.desk);
+    run_for(100);
+    cr_assert(lease_vault_is_well(stage.relay.desk));
+    stage.vault_does = VAULT_IS_SEALED;
+    for (unsigned i = 0; i < 10; i++)
+        lease_tick(stage.relay.desk);
+    run_for(100);
+    cr_assert(!lease_vault_is_well(stage.relay.desk));
+}
+
 Test(submit, settles_later_what_the_vault_could_not_take)
 {
     stage.gateway_does = GATEWAY_WAITS;
