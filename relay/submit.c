@@ -374,6 +374,10 @@ static void step_send(struct submission *submission)
         give_up(submission, PROBLEM_INVALID_HEADER, ANSWER_FAILED_RELAY);
         return;
     }
+    if (status.why == WHY_LIMIT) { /* Tried again it would be no shorter. */
+        give_up(submission, PROBLEM_HEADER_TOO_LARGE, ANSWER_FAILED_RELAY);
+        return;
+    }
     give_up(submission, PROBLEM_BUSY, ANSWER_FAILED_RELAY);
 }
 
