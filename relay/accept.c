@@ -9,15 +9,17 @@
 
 #include "base/encode.h"
 #include "base/own.h"
+#include "base/redact.h"
 #include "relay/dry_run.h"
 
-#define OUR_HEADERS       "cardkeep-"
-#define HEADER_PURPOSE    "cardkeep-purpose"
-#define HEADER_BEHALF     "cardkeep-on-behalf-of"
-#define HEADER_DRY_RUN    "cardkeep-dry-run"
-#define HEADER_NAME_MAX   64u
-#define PURPOSE_FALLBACK  "payment"
-#define REQUEST_PARTS_MAX 3u
+#define OUR_HEADERS          "cardkeep-"
+#define HEADER_PURPOSE       "cardkeep-purpose"
+#define HEADER_BEHALF        "cardkeep-on-behalf-of"
+#define HEADER_DRY_RUN       "cardkeep-dry-run"
+#define HEADER_NAME_MAX      64u
+#define PURPOSE_FALLBACK     "payment"
+#define REQUEST_PARTS_MAX    3u
+#define CONNECTION_BYTES_MAX 4096u
 
 const struct policy_principal *accept_principal(const struct relay *relay,
                                                 const struct http_call *call)
@@ -104,8 +106,10 @@ static bool take_text(const struct http_call *call, const char *name,
 
     if (value == NULL)
         return true;
-    if (!is_sane(value, SUBMISSION_TEXT_MAX, true))
-        return false;
+    struct redact_hit hit;
+    if (!is_sane(value, SUBMISSION_TEXT_MAX, true) ||
+        redact_find((const uint8_t *)value, strlen(value), 0, &hit))
+        return false; /* It would stand in the ledger. */
     snprintf(out, SUBMISSION_TEXT_MAX + 1, "%s", value);
     return true;
 }
@@ -170,12 +174,17 @@ static bool read_idempotency(struct submission *submission)
 static bool copy_headers(struct submission *submission)
 {
     const struct profile *profile = &submission->to->profile;
-    const char *connection = http_header(submission->call, "connection");
+    struct buffer connection OWNED(buffer_free) = BUFFER(CONNECTION_BYTES_MAX);
     const char *name = NULL;
     const char *value = NULL;
 
     for (unsigned i = 0; http_header_at(submission->call, i, &name, &value); i++)
-        forward_add(&submission->forward, profile, connection, name, value);
+        if (strcasecmp(name, "connection") == 0)
+            buffer_format(&connection, "%s,", value); /* It may stand more than once. */
+    if (failed(buffer_status(&connection)))
+        return false;
+    for (unsigned i = 0; http_header_at(submission->call, i, &name, &value); i++)
+        forward_add(&submission->forward, profile, buffer_text(&connection), name, value);
     const char *key = submission->idempotency_key[0] != '\0' ? submission->idempotency_key : NULL;
     return !failed(forward_end(&submission->forward, profile, key));
 }
@@ -296,7 +305,7 @@ static const char *headers_trouble(struct submission *submission)
 {
     if (!read_our_headers(submission))
         return "Of headers that begin with Cardkeep-, Purpose, On-Behalf-Of and Dry-Run: true are "
-               "known, each once.";
+               "known, each once and without a card number.";
     if (submission->to != NULL && !read_idempotency(submission))
         return "The idempotency key is empty, too long for this gateway, or not printable.";
     return NULL;

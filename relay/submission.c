@@ -9,6 +9,7 @@
 
 #include "base/encode.h"
 #include "base/own.h"
+#include "base/redact.h"
 
 static void submission_free(struct submission **submission_at)
 {
@@ -49,6 +50,8 @@ STATUS submission_new(struct relay *relay, struct http_call *call, struct submis
     submission->answer = BUFFER(ANSWER_BYTES_MAX);
     forward_begin(&submission->forward);
     snprintf(submission->request_id, sizeof submission->request_id, "%s", http_request_id(call));
+    /* The caller's own, it may be anything; it stands in the ledger. */
+    redact_mask((uint8_t *)submission->request_id, strlen(submission->request_id));
     snprintf(submission->origin, sizeof submission->origin, "%s", http_peer_address(call));
     random_id("sub_", submission->row.id, sizeof submission->row.id);
     submission->row.created_ms = clock_now_ms();

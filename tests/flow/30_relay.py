@@ -429,6 +429,20 @@ def framing_and_headers_beyond_the_limits_are_refused(system):
             "header_too_large")
 
 
+def a_header_too_long_to_be_sent_on_is_not_called_busy(system):
+    answer = pay(system, system.token()["token"], headers={"X-Long": "x" * 9000})
+    problem(answer, 431, "header_too_large")
+    outcome(answer, "not_sent", True, "relay")
+
+
+def what_any_connection_header_names_stays_here(system):
+    system.forget_received()
+    pay(system, system.token()["token"], headers={
+        "Connection": "x-one", "connection": "x-two", "X-One": "1", "X-Two": "2", "X-Three": "3"})
+    names = {name.lower() for name, _ in system.received()[0]["headers"]}
+    equal(names & {"x-one", "x-two", "x-three"}, {"x-three"}, "what was sent on")
+
+
 def a_dry_run_of_json_shows_every_kind_of_slot(system):
     made = system.token(cvv="123", cardholder_name="A. Example")
     answer = system.relay().post("/sandbox/v1/json/payments", _json_payment(

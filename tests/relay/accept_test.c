@@ -69,10 +69,9 @@ Test(accept, refuses_a_destination_that_there_is_not)
 Test(accept, refuses_headers_of_ours_that_it_does_not_understand)
 {
     static const char *const cases[][5] = {
-        {"cardkeep-dryrun", "true", NULL},
-        {"cardkeep-dry-run", "yes", NULL},
-        {"cardkeep-anything", "x", NULL},
-        {"cardkeep-purpose", "", NULL},
+        {"cardkeep-dryrun", "true", NULL},       {"cardkeep-dry-run", "yes", NULL},
+        {"cardkeep-anything", "x", NULL},        {"cardkeep-purpose", "", NULL},
+        {"cardkeep-purpose", "card " PAN, NULL}, {"cardkeep-on-behalf-of", PAN, NULL},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct heard heard = ask("/sandbox/x", cases[i], PAYMENT);
@@ -82,6 +81,18 @@ Test(accept, refuses_headers_of_ours_that_it_does_not_understand)
                                         NULL};
     cr_assert_eq(ask("/sandbox/x", twice, PAYMENT).status, 400);
     cr_assert_eq(stage.gateway_calls, 0u);
+}
+
+Test(accept, keeps_no_card_in_its_store_that_a_request_id_held)
+{
+    static const char *const headers[] = {"request-id", PAN, NULL};
+    char command[256];
+
+    cr_assert_eq(ask("/sandbox/x", headers, PAYMENT).status, 201);
+    snprintf(command, sizeof command, "grep -rqa " PAN " %s/data", stage.folder);
+    cr_assert_neq(system(command), 0);
+    snprintf(command, sizeof command, "grep -rqa " TOKEN " %s/data", stage.folder);
+    cr_assert_eq(system(command), 0, "what is looked for is there");
 }
 
 Test(accept, refuses_an_idempotency_key_that_the_gateway_would_not_take)
