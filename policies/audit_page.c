@@ -1,11 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policies/audit_page.h"
 
+#include <string.h>
+
 #include "base/json.h"
 #include "base/own.h"
 
 #define PAGE_BYTES_FULL (2u << 20) /* No further entry is added beyond this. */
 #define SIZE_KEY_BYTES  8u
+#define NUMBER_DIGITS   18u
+
+static STATUS page_number(const char *text, size_t size, uint64_t *out)
+{
+    uint64_t value = 0;
+
+    ENSURE(size > 0 && size <= NUMBER_DIGITS, WHY_BAD_INPUT);
+    for (size_t i = 0; i < size; i++) {
+        ENSURE(text[i] >= '0' && text[i] <= '9', WHY_BAD_INPUT);
+        value = 10 * value + (uint64_t)(text[i] - '0');
+    }
+    *out = value;
+    return STATUS_OK;
+}
+
+STATUS audit_page_query(const char *query, uint64_t *out_start, unsigned *out_limit)
+{
+    uint64_t values[2] = {0, AUDIT_PAGE_ENTRIES_MAX};
+    static const char *const names[] = {"start=", "limit="};
+    bool seen[2] = {false, false};
+
+    while (*query != '\0') {
+        size_t size = strcspn(query, "&");
+        unsigned which = strncmp(query, names[0], strlen(names[0])) == 0 ? 0 : 1;
+        size_t prefix = strlen(names[which]);
+        ENSURE(strncmp(query, names[which], prefix) == 0 && !seen[which], WHY_BAD_INPUT);
+        TRY(page_number(query + prefix, size - prefix, &values[which]));
+        seen[which] = true;
+        query += size;
+        if (*query == '&')
+            ENSURE(*++query != '\0', WHY_BAD_INPUT);
+    }
+    ENSURE(values[1] >= 1 && values[1] <= AUDIT_PAGE_ENTRIES_MAX, WHY_BAD_INPUT);
+    *out_start = values[0];
+    *out_limit = (unsigned)values[1];
+    return STATUS_OK;
+}
 
 static STATUS page_checkpoints(struct db *db, const struct audit_families *families, uint64_t start,
                                uint64_t end, struct json_writer *writer)

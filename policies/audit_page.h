@@ -11,7 +11,12 @@
 
 #include "policies/audit_log.h"
 
-#define AUDIT_PAGE_BYTES_MAX (3u << 20)
+#define AUDIT_PAGE_BYTES_MAX   (3u << 20)
+#define AUDIT_PAGE_ENTRIES_MAX 256u
+
+/* Reads the query `start=N&limit=M`: from 0, and 1 to AUDIT_PAGE_ENTRIES_MAX; each at most once, in
+ * any order; missing ones are 0 and the most.  WHY_BAD_INPUT for anything else. */
+STATUS audit_page_query(const char *query, uint64_t *out_start, unsigned *out_limit);
 
 /* Appends the page of at most `limit` entries from `start` on, with the checkpoints whose size lies
  * within it.  A page ends early where it would grow too large.  `out` has room for

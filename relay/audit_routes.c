@@ -11,8 +11,7 @@
 #include "relay/accept.h"
 #include "relay/refusal.h"
 
-#define TEXT_MAX      128u
-#define NUMBER_DIGITS 18u
+#define TEXT_MAX 128u
 
 enum audit_route { AUDIT_CHECKPOINT, AUDIT_ENTRIES };
 
@@ -46,42 +45,6 @@ static void audit_call_free(struct audit_call **audit)
     buffer_free(&(*audit)->body);
     free(*audit);
     *audit = NULL;
-}
-
-static STATUS parse_number(const char *text, size_t size, uint64_t *out)
-{
-    uint64_t value = 0;
-
-    ENSURE(size > 0 && size <= NUMBER_DIGITS, WHY_BAD_INPUT);
-    for (size_t i = 0; i < size; i++) {
-        ENSURE(text[i] >= '0' && text[i] <= '9', WHY_BAD_INPUT);
-        value = 10 * value + (uint64_t)(text[i] - '0');
-    }
-    *out = value;
-    return STATUS_OK;
-}
-
-STATUS audit_routes_query(const char *query, uint64_t *out_start, unsigned *out_limit)
-{
-    uint64_t values[2] = {0, CONTRACT_AUDIT_ENTRIES_MAX};
-    static const char *const names[] = {"start=", "limit="};
-    bool seen[2] = {false, false};
-
-    while (*query != '\0') {
-        size_t size = strcspn(query, "&");
-        unsigned which = strncmp(query, names[0], strlen(names[0])) == 0 ? 0 : 1;
-        size_t prefix = strlen(names[which]);
-        ENSURE(strncmp(query, names[which], prefix) == 0 && !seen[which], WHY_BAD_INPUT);
-        TRY(parse_number(query + prefix, size - prefix, &values[which]));
-        seen[which] = true;
-        query += size;
-        if (*query == '&')
-            ENSURE(*++query != '\0', WHY_BAD_INPUT);
-    }
-    ENSURE(values[1] >= 1 && values[1] <= CONTRACT_AUDIT_ENTRIES_MAX, WHY_BAD_INPUT);
-    *out_start = values[0];
-    *out_limit = (unsigned)values[1];
-    return STATUS_OK;
 }
 
 static STATUS record(struct audit_call *audit, struct ledger *ledger, struct db_batch *batch)
@@ -179,7 +142,7 @@ static STATUS start(struct relay *relay, struct http_call *call, enum audit_rout
     snprintf(audit->origin, sizeof audit->origin, "%s", http_peer_address(call));
     snprintf(audit->request_id, sizeof audit->request_id, "%s", http_request_id(call));
     if (route == AUDIT_ENTRIES)
-        TRY(audit_routes_query(http_query(call), &audit->start, &audit->limit));
+        TRY(audit_page_query(http_query(call), &audit->start, &audit->limit));
     judge(relay, audit);
     audit->op.apply = audit_apply;
     audit->op.done = audit_done;

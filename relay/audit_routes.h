@@ -14,8 +14,4 @@
 /* False when the call's path is none of these; else answers, now or later. */
 bool audit_routes_call(struct relay *relay, struct http_call *call);
 
-/* "start=N&limit=M", each at most once, in any order; missing ones are 0 and the most.
- * WHY_BAD_INPUT for anything else. */
-STATUS audit_routes_query(const char *query, uint64_t *out_start, unsigned *out_limit);
-
 #endif

@@ -1,27 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cardkeep-vault: keeps cards, gives tokens for them. */
 #include <errno.h>
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/daemon.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "base/sandbox.h"
 #include "base/supervise.h"
 #include "policies/policy.h"
-#include "policies/signer.h"
+#include "policies/signer_process.h"
 #include "vault/front.h"
 #include "vault/keeper.h"
 #include "vault/settings.h"
 
-#define SIGNER_LOCK_BYTES (64u << 10)
-#define EXIT_USAGE        2
-#define ERROR_MAX         768u
+#define ERROR_MAX 768u
 
 static const char usage[] =
     "usage: cardkeep-vault --config FILE [--check]\n"
@@ -47,29 +43,20 @@ static int run_keeper(void *owner, int control_fd)
     return supervise_ignore_term() ? keeper_run(owner, control_fd) : EXIT_FAILURE;
 }
 
-/* Beside the keeper, and nothing else: no network, no store. */
 static int run_signer(void *owner, int core_fd)
 {
     const struct settings *settings = owner;
-    struct sandbox_report report = {0};
-    struct signer_options options = {.origin = settings->origin,
-                                     .key_path = settings->signer_key,
-                                     .state_path = settings->signer_state,
-                                     .fd = core_fd};
-
-    if (!supervise_ignore_term() || failed(log_open("signer", settings->log_level, STDERR_FILENO)))
-        return EXIT_FAILURE;
-    struct status status =
-        sandbox_enter(SIGNER_LOCK_BYTES, settings->user, settings->production, &report);
-    if (!failed(status))
-        status = signer_run(&options);
-    if (!failed(status))
-        return EXIT_SUCCESS;
-    log_failure(LOG_ERROR, "signer_ended", status, "key", options.key_path, "state",
-                options.state_path, "missing", report.missing, NULL);
-    bool hopeless =
-        status.why == WHY_NOT_FOUND || status.why == WHY_DENIED || status.why == WHY_FORGED;
-    return hopeless ? SUPERVISE_EXIT_CONFIG : EXIT_FAILURE;
+    struct signer_process process = {
+        .options = {.origin = settings->origin,
+                    .key_path = settings->signer_key,
+                    .state_path = settings->signer_state,
+                    .fd = core_fd},
+        .component = "signer",
+        .level = settings->log_level,
+        .user = settings->user,
+        .production = settings->production,
+    };
+    return signer_process_run(&process);
 }
 
 /* In the supervisor. */
@@ -106,10 +93,10 @@ static int check(const struct settings *settings)
                 can_read("the signer's key", settings->signer_key);
 
     if (!good)
-        return EXIT_USAGE;
+        return DAEMON_EXIT_USAGE;
     if (failed(policy_load(settings->policies, &policy, error, sizeof error))) {
         (void)fprintf(stderr, "cardkeep-vault: %s\n", error);
-        return EXIT_USAGE;
+        return DAEMON_EXIT_USAGE;
     }
     settings_print(settings, stdout);
     return EXIT_SUCCESS;
@@ -122,7 +109,7 @@ static int run(const char *path, bool only_check)
 
     if (failed(settings_read(path, &settings, error, sizeof error))) {
         (void)fprintf(stderr, "cardkeep-vault: %s\n", error);
-        return EXIT_USAGE;
+        return DAEMON_EXIT_USAGE;
     }
     if (only_check)
         return check(&settings);
@@ -139,38 +126,8 @@ static int run(const char *path, bool only_check)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},
-        {NULL, 0, NULL, 0},
-    };
-    const char *path = NULL;
-    bool only_check = false;
+    static const struct daemon_command command = {
+        .usage = usage, .version = "cardkeep-vault " CARDKEEP_VERSION, .run = run};
 
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 'c':
-            path = optarg;
-            break;
-        case 'k':
-            only_check = true;
-            break;
-        case 'h':
-            (void)fputs(usage, stdout);
-            return EXIT_SUCCESS;
-        case 'v':
-            puts("cardkeep-vault " CARDKEEP_VERSION);
-            return EXIT_SUCCESS;
-        default:
-            (void)fputs(usage, stderr);
-            return EXIT_USAGE;
-        }
-    }
-    if (path == NULL || optind != argc) {
-        (void)fputs(usage, stderr);
-        return EXIT_USAGE;
-    }
-    return run(path, only_check);
+    return daemon_main(argc, argv, &command);
 }

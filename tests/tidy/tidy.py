@@ -37,7 +37,7 @@ BANNED = {
     "malloc": "calloc", "signal": "sigaction or signalfd", "usleep": "a timer",
 }
 PRINTS = ("printf", "fprintf", "vprintf", "vfprintf", "puts", "fputs", "putchar", "fputc")
-PRINTERS = re.compile(r"(^|/)main\.c$|^(vault|relay)/settings\.c$|^base/log\.c$|^vault/cli/say\.c$|"
+PRINTERS = re.compile(r"^base/daemon\.c$|(^|/)main\.c$|^(vault|relay)/settings\.c$|^base/log\.c$|^vault/cli/say\.c$|"
                       r"^tests/")
 EXITS = re.compile(r"(^|/)main\.c$|^tests/")
 
