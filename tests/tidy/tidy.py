@@ -37,8 +37,8 @@ BANNED = {
     "malloc": "calloc", "signal": "sigaction or signalfd", "usleep": "a timer",
 }
 PRINTS = ("printf", "fprintf", "vprintf", "vfprintf", "puts", "fputs", "putchar", "fputc")
-PRINTERS = re.compile(r"^base/daemon\.c$|(^|/)main\.c$|^(vault|relay)/settings\.c$|^base/log\.c$|^vault/cli/say\.c$|"
-                      r"^tests/")
+PRINTERS = re.compile(r"(^|/)main\.c$|^base/(daemon|log)\.c$|^(vault|relay)/settings\.c$|"
+                      r"^vault/cli/say\.c$|^tests/")
 EXITS = re.compile(r"(^|/)main\.c$|^tests/")
 
 ATTRIBUTE = re.compile(r"__attribute__\s*\(\([^;{}]*?\)\)")
