@@ -21,6 +21,7 @@ struct client {
     struct loop_watch *watch;
     struct loop_timer *timer; /* NULL while libcurl wants none. */
     struct client_op *first;
+    struct client_sockets sockets;
 };
 
 /* libcurl's allocator: it keeps request heads, and small bodies with them, in heap buffers that it
@@ -162,6 +163,17 @@ static void op_deliver(struct client_op **op_at, CURLcode code)
     op->done(op->owner, &answer);
 }
 
+/* Begins anew, over a connection of its own, what a stale one kept from being begun. */
+static bool op_again(struct client *client, struct client_op *op)
+{
+    if (!op->stale || op->sends > 0)
+        return false;
+    op->stale = false;
+    curl_multi_remove_handle(client->multi, op->easy);
+    return curl_easy_setopt(op->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+           curl_multi_add_handle(client->multi, op->easy) == CURLM_OK;
+}
+
 static void client_collect(struct client *client)
 {
     int left = 0;
@@ -173,7 +185,8 @@ static void client_collect(struct client *client)
         char *private = NULL;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         struct client_op *op = (void *)private;
-        op_deliver(&op, code);
+        if (!op_again(client, op))
+            op_deliver(&op, code);
     }
 }
 
@@ -292,6 +305,7 @@ STATUS client_start(struct client *client, const struct client_request *request,
 {
     OWNED(client_op_free) struct client_op *op = NULL;
     TRY(client_op_new(request, done, owner, &op));
+    TRY(client_op_share(op, &client->sockets));
     /* libcurl only asks for its timer here; the transfer begins on the loop's next turn. */
     ENSURE(curl_multi_add_handle(client->multi, op->easy) == CURLM_OK, WHY_NO_MEMORY);
     op->multi = client->multi;

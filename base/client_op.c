@@ -3,12 +3,15 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <openssl/ssl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/encode.h"
 #include "base/own.h"
@@ -121,18 +124,6 @@ static size_t op_on_body(char *bytes, size_t unit, size_t count, void *owner)
     return op->malformed ? 0 : unit * count;
 }
 
-static int op_on_prereq(void *owner, char *peer, char *local, int peer_port, int local_port)
-{
-    struct client_op *op = owner;
-
-    (void)peer;
-    (void)local;
-    (void)peer_port;
-    (void)local_port;
-    op->sends++;
-    return op->sends == 1 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
-}
-
 /* True when `text` is one of the comma-separated addresses. */
 static bool address_listed(const char *addresses, const char *text)
 {
@@ -147,6 +138,93 @@ static bool address_listed(const char *addresses, const char *text)
     return false;
 }
 
+/* "192.0.2.1" or "2001:db8::1"; "" when it is neither. */
+static void address_text(const struct sockaddr *address, char out[static INET6_ADDRSTRLEN])
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    out[0] = '\0';
+    if (address->sa_family == AF_INET) {
+        memcpy(&v4, address, sizeof v4);
+        inet_ntop(AF_INET, &v4.sin_addr, out, INET6_ADDRSTRLEN);
+    } else if (address->sa_family == AF_INET6) {
+        memcpy(&v6, address, sizeof v6);
+        inet_ntop(AF_INET6, &v6.sin6_addr, out, INET6_ADDRSTRLEN);
+    }
+}
+
+/* One end of a connection. */
+struct end {
+    const char *address;
+    int port;
+};
+
+static bool end_is(const struct sockaddr_storage *found, const struct end *end)
+{
+    char text[INET6_ADDRSTRLEN];
+    in_port_t port = 0; /* At the same place for both families. */
+
+    address_text((const struct sockaddr *)found, text);
+    memcpy(&port, (const char *)found + offsetof(struct sockaddr_in, sin_port), sizeof port);
+    return ntohs(port) == end->port && strcmp(text, end->address) == 0;
+}
+
+/* libcurl does not say which socket it is about to use again, but between which ends. */
+static int socket_find(const struct client_sockets *sockets, const struct end *peer,
+                       const struct end *local)
+{
+    for (unsigned i = 0; sockets != NULL && i < sockets->count; i++) {
+        struct sockaddr_storage here = {0};
+        struct sockaddr_storage there = {0};
+        socklen_t here_size = sizeof here;
+        socklen_t there_size = sizeof there;
+        int fd = sockets->list[i];
+        if (getsockname(fd, (struct sockaddr *)&here, &here_size) == 0 &&
+            getpeername(fd, (struct sockaddr *)&there, &there_size) == 0 && end_is(&here, local) &&
+            end_is(&there, peer))
+            return fd;
+    }
+    return -1;
+}
+
+/* True when a connection has something to read before its request is written: an answer that
+ * nobody asked for (a second one; a 408 to idleness), which would be taken for this request's, or
+ * its end.  libcurl takes the former for a sign of life. */
+static bool socket_is_stale(int fd)
+{
+    char byte;
+
+    return fd < 0 || recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+           (errno != EAGAIN && errno != EINTR);
+}
+
+static int op_on_prereq(void *owner, char *peer, char *local, int peer_port, int local_port)
+{
+    struct client_op *op = owner;
+
+    /* Behind a new one's handshake session tickets may wait. */
+    if (!op->opened && op->sends == 0) {
+        int fd = socket_find(op->sockets, &(struct end){peer, peer_port},
+                             &(struct end){local, local_port});
+        op->stale = socket_is_stale(fd);
+        if (op->stale)
+            return CURL_PREREQFUNC_ABORT;
+    }
+    op->sends++;
+    return op->sends == 1 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+static int op_on_close_socket(void *owner, curl_socket_t fd)
+{
+    struct client_sockets *sockets = owner;
+
+    for (unsigned i = 0; i < sockets->count; i++)
+        if (sockets->list[i] == fd)
+            sockets->list[i--] = sockets->list[--sockets->count];
+    return close(fd);
+}
+
 /* The second of two checks: whatever became of the name, only a checked address is dialled. */
 static curl_socket_t op_on_open_socket(void *owner, curlsocktype purpose,
                                        struct curl_sockaddr *address)
@@ -157,20 +235,16 @@ static curl_socket_t op_on_open_socket(void *owner, curlsocktype purpose,
     if (purpose != CURLSOCKTYPE_IPCXN || op->sends > 0)
         return CURL_SOCKET_BAD; /* A new connection for a request that went out: never. */
     if (op->addresses != NULL) {
-        union {
-            struct sockaddr_in v4;
-            struct sockaddr_in6 v6;
-        } as = {0};
-        if (address->addrlen > sizeof as)
-            return CURL_SOCKET_BAD;
-        memcpy(&as, &address->addr, address->addrlen);
-        const void *bytes = address->family == AF_INET ? (const void *)&as.v4.sin_addr
-                                                       : (const void *)&as.v6.sin6_addr;
-        if (inet_ntop(address->family, bytes, text, sizeof text) == NULL ||
-            !address_listed(op->addresses, text))
+        address_text(&address->addr, text);
+        if (!address_listed(op->addresses, text))
             return CURL_SOCKET_BAD;
     }
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    op->opened = true;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    /* One that finds no room here is not used a second time. */
+    if (fd >= 0 && op->sockets != NULL && op->sockets->count < CLIENT_OP_SOCKETS_MAX)
+        op->sockets->list[op->sockets->count++] = fd;
+    return fd;
 }
 
 static CURLcode op_on_ssl(CURL *easy, void *context, void *owner)
@@ -375,5 +449,15 @@ STATUS client_op_new(const struct client_request *request, client_done_fn done, 
     TRY(op_set_addresses(op, request));
     TRY(op_set_trust(op, request));
     *out_op = MOVE(op);
+    return STATUS_OK;
+}
+
+STATUS client_op_share(struct client_op *op, struct client_sockets *sockets)
+{
+    op->sockets = sockets;
+    /* Connections outlive the op: what closes them belongs to the client. */
+    ENSURE(curl_easy_setopt(op->easy, CURLOPT_CLOSESOCKETFUNCTION, op_on_close_socket) == CURLE_OK,
+           WHY_NO_MEMORY);
+    ENSURE(curl_easy_setopt(op->easy, CURLOPT_CLOSESOCKETDATA, sockets) == CURLE_OK, WHY_NO_MEMORY);
     return STATUS_OK;
 }

@@ -15,6 +15,14 @@
 
 #define CLIENT_OP_HEADERS_MAX 128u
 
+#define CLIENT_OP_SOCKETS_MAX 1024u
+
+/* The open sockets of one client. */
+struct client_sockets {
+    int list[CLIENT_OP_SOCKETS_MAX];
+    unsigned count;
+};
+
 struct client_op {
     CURLM *multi; /* NULL for client_fetch(), and once it ended. */
     struct client_op *next;
@@ -28,6 +36,9 @@ struct client_op {
     /* How often libcurl was about to write the request: it silently repeats one whose re-used
      * connection died, which for a payment must not happen (RLY-6). */
     unsigned sends;
+    struct client_sockets *sockets; /* Borrowed; NULL for client_fetch(). */
+    bool opened;                    /* A connection of its own. */
+    bool stale;                     /* Not begun: the re-used connection was no good. */
     bool head_ended;
     bool malformed;
     struct buffer head; /* name NUL value NUL ... */
@@ -40,6 +51,8 @@ struct client_op {
  * could break the framing, WHY_LIMIT when one is too long. */
 STATUS client_op_new(const struct client_request *request, client_done_fn done, void *owner,
                      struct client_op **out_op);
+/* Lets it use connections of a client again; `sockets` outlives them. */
+STATUS client_op_share(struct client_op *op, struct client_sockets *sockets);
 /* Takes it off its client first.  Accepts NULL; leaves NULL. */
 void client_op_free(struct client_op **op);
 /* Off its client: libcurl will not touch it again. */

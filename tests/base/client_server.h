@@ -118,6 +118,16 @@ static bool server_answer(SSL *ssl, const char *request)
     };
     const char *path = strchr(request, ' ') + 1;
 
+    if (strncmp(path, "/more", 5) == 0) { /* Says more than it was asked for. */
+        say(ssl, "HTTP/1.1 204 No Content\r\n\r\n");
+        say(ssl, "HTTP/1.1 200 OK\r\nX-Stale: 1\r\nContent-Length: 5\r\n\r\nstale");
+        return true;
+    }
+    if (strncmp(path, "/exact", 6) == 0) {
+        say(ssl, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        say(ssl, "HTTP/1.1 200 OK\r\nX-Stale: 1\r\nContent-Length: 5\r\n\r\nstale");
+        return true;
+    }
     if (strncmp(path, "/silent", 7) == 0) {
         char byte;
         SSL_read(ssl, &byte, 1); /* Until the client gives up. */

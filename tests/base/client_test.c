@@ -320,6 +320,23 @@ Test(client, uses_a_connection_again)
     cr_assert_eq(server.requests, 5u);
 }
 
+Test(client, takes_no_answer_that_came_before_its_request)
+{
+    static const char *const targets[] = {"/more", "/exact"};
+    OWNED(loop_free) struct loop *loop = NULL;
+    OWNED(client_free) struct client *client = NULL;
+    cr_assert(!failed(loop_new(&loop)));
+    cr_assert(!failed(client_new(loop, 4, &client)));
+
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(run(client, loop, targets[i]).result, CLIENT_ANSWERED);
+        poll(NULL, 0, 50); /* Until the rest of it is there. */
+        struct kept kept = run(client, loop, "/echo");
+        cr_expect_eq(strstr(kept.headers, "x-stale"), NULL, "%s", targets[i]);
+        cr_expect_eq(strncmp(kept.body, "POST /echo", 10), 0, "%s: %s", targets[i], kept.body);
+    }
+}
+
 Test(client, never_sends_again_what_died_on_a_used_connection)
 {
     OWNED(loop_free) struct loop *loop = NULL;
