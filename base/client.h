@@ -4,7 +4,8 @@
  * In      one request: where to, over which checked addresses, with which trust, by when.
  * Out     the answer, or what is known of why there is none: not a byte was sent, or some were.
  * Never   follows a redirect; reads proxies from the environment; sends one request twice (a re-
- *         used connection that died is not retried once a byte may have left); leaves a body in
+ *         used connection that died is not retried once a byte may have left); takes for an
+ *         answer what such a connection held before the request was written; leaves a body in
  *         freed memory.
  * Threads the loop's; client_fetch() any.
  */
