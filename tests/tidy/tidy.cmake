@@ -22,3 +22,13 @@ function(symbols_test binary)
 endfunction()
 symbols_test(cardkeep-relay keys vault)
 symbols_test(cardkeep-sandbox keys vault policies relay)
+
+# The guards of the release build are in what it built; and a program without them is told apart.
+if(NOT CARDKEEP_ASAN AND NOT CARDKEEP_TSAN)
+  foreach(binary cardkeep-vault cardkeep-relay cardkeep cardkeep-sandbox)
+    add_test(NAME tidy/hardened-${binary} COMMAND ${PYTHON3} -B
+      ${CMAKE_SOURCE_DIR}/tests/tidy/hardened.py ${CMAKE_READELF} $<TARGET_FILE:${binary}>)
+  endforeach()
+  add_test(NAME tidy/hardened-rules COMMAND ${PYTHON3} -B
+    ${CMAKE_SOURCE_DIR}/tests/tidy/hardened.py --fails ${CMAKE_READELF} $<TARGET_FILE:unguarded>)
+endif()
