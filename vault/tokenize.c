@@ -5,6 +5,7 @@
  * answer
  */
 #include <assert.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,10 +132,16 @@ static STATUS tokenize_earlier(struct keeper_op *op, struct tokenize *card, stru
     return STATUS_OK;
 }
 
+/* Eight digits are more than a mask shows. */
+static void tokenize_wipe_digits(char (*digits)[9])
+{
+    sodium_memzero(*digits, sizeof *digits);
+}
+
 static STATUS tokenize_draw(struct keeper_op *op, struct tokenize *card)
 {
     struct store *store = &op->keeper->store;
-    char first8[9] = "";
+    OWNED(tokenize_wipe_digits) char first8[9] = "";
 
     memcpy(first8, secret_peek(card->pan), 8); /* Of which the tenant's rule keeps what it shows. */
     for (unsigned i = 0; i < TOKENIZE_DRAWS_MAX; i++) {
