@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the flow tests: `run.py [--build FOLDER] [WORD…]`, a word picking files that have it in
-their name.
+"""Runs the flow tests: `run.py [--build FOLDER] [--soak LENGTH] [WORD…]`, a word picking files that
+have it in their name; LENGTH as in rounds.py.
 
 Each file has a system of its own; each function of it that takes one is a test, and its name is
 what it holds to be true.  A file ends with the test that its system stops in order, that both its
@@ -17,6 +17,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402  pylint: disable=wrong-import-position
+import rounds  # noqa: E402  pylint: disable=wrong-import-position
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -91,12 +92,16 @@ def run_file(name, build):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(harness.ROOT, "build"))
+    parser.add_argument("--soak", metavar="LENGTH")
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
     names = sorted(name for name in os.listdir(HERE) if name[:2].isdigit() and
                    name.endswith(".py"))
     picked = [name for name in names
               if not arguments.words or any(word in name for word in arguments.words)]
+    if arguments.soak is not None:
+        rounds.lengthen(arguments.soak)
+        picked = [name for name in picked if getattr(load(name), "SOAK", False)]
     # What compares all that was seen with all that is described needs all of it.
     if any(name.startswith("60_") for name in picked):
         picked = names
