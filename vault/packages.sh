@@ -21,6 +21,7 @@ curl                 curl        what a person tries the vault with
 '
 packages_tests='
 libcriterion-dev     -           unit tests
+libnghttp2-dev       -           HTTP/2 for the load of tests/bench
 clang                clang       fuzz targets, and a second opinion
 libclang-rt-14-dev   -           its libFuzzer and sanitizers
 llvm                 llvm-symbolizer  names in the stacks that sanitizers print
