@@ -13,41 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/db_inside.h"
 #include "base/db_tune.h"
 #include "base/own.h"
 
-#define DB_PATH_BYTES_MAX    4096u
-#define DB_NAME_BYTES_MAX    48u
-#define DB_TROUBLE_BYTES_MAX 256u
-#define DB_HANDLES_MAX       (DB_FAMILIES_MAX + 1u) /* RocksDB insists on a family "default". */
-#define DB_RANDOM_KEY_BYTES  8u
+#define DB_RANDOM_KEY_BYTES 8u
 /* A reader beside a writer can find a file gone that the writer has just merged away. */
 #define DB_READ_ONLY_ATTEMPTS 3u
-
-struct db {
-    char path[DB_PATH_BYTES_MAX];
-    char names[DB_FAMILIES_MAX][DB_NAME_BYTES_MAX];
-    struct db_family families[DB_FAMILIES_MAX]; /* Their names are those above. */
-    struct db_options options;
-
-    /* Held for reading by every use of what stands below it, for writing while db_resume() puts
-     * another handle there. */
-    pthread_rwlock_t swap;
-    rocksdb_t *handle; /* NULL after a db_resume() that failed half-way. */
-    rocksdb_column_family_handle_t *handles[DB_HANDLES_MAX];
-    unsigned handle_count;
-
-    rocksdb_readoptions_t *get_options;
-    rocksdb_readoptions_t *walk_options;
-    rocksdb_writeoptions_t *write_options;
-    atomic_uint iterator_count; /* Open ones pin the handle. */
-
-    atomic_bool refuses_writes; /* Since a failed commit or any corruption. */
-    atomic_bool corrupt;
-    atomic_bool troubled; /* Set behind the text, so that who sees it sees a whole text. */
-    pthread_mutex_t trouble_lock;
-    char trouble[DB_TROUBLE_BYTES_MAX];
-};
 
 struct db_batch {
     rocksdb_writebatch_t *rows;
@@ -231,7 +203,7 @@ void db_close(struct db **db)
 {
     if (*db == NULL)
         return;
-    assert(atomic_load(&(*db)->iterator_count) == 0);
+    assert(atomic_load(&(*db)->pin_count) == 0);
     handle_close(*db);
     if ((*db)->get_options != NULL) {
         rocksdb_readoptions_destroy((*db)->get_options);
@@ -409,7 +381,7 @@ STATUS db_resume(struct db *db)
 
     OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
     pthread_rwlock_wrlock(lock);
-    ENSURE(atomic_load(&db->iterator_count) == 0, WHY_BUSY);
+    ENSURE(atomic_load(&db->pin_count) == 0, WHY_BUSY);
     handle_close(db);
     char *error = handle_open(db);
     if (error != NULL)
@@ -437,7 +409,7 @@ STATUS db_iterate(struct db *db, unsigned family, const void *from, size_t from_
     OWNED(db_iterator_free) struct db_iterator *iterator = calloc(1, sizeof *iterator);
     ENSURE(iterator != NULL, WHY_NO_MEMORY);
     iterator->db = db;
-    atomic_fetch_add(&db->iterator_count, 1);
+    atomic_fetch_add(&db->pin_count, 1);
     iterator->walk = rocksdb_create_iterator_cf(db->handle, db->walk_options, db->handles[family]);
     if (from_size > 0)
         rocksdb_iter_seek(iterator->walk, from, from_size);
@@ -488,7 +460,7 @@ void db_iterator_free(struct db_iterator **iterator)
         return;
     if ((*iterator)->walk != NULL)
         rocksdb_iter_destroy((*iterator)->walk);
-    atomic_fetch_sub(&(*iterator)->db->iterator_count, 1);
+    atomic_fetch_sub(&(*iterator)->db->pin_count, 1);
     free(*iterator);
     *iterator = NULL;
 }
