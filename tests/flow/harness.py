@@ -231,6 +231,7 @@ class System:
                                "vault_metrics", "relay_metrics"), range(base, base + 7)))
         self.running = {}
         self.contexts = {}
+        self.environment = None  # As this process has it.
         done = self.cardkeep("dev", "init", "--ports", str(base), self.folder, config=False)
         equal(done.returncode, 0, f"dev init: {done.stderr}")
 
@@ -265,7 +266,8 @@ class System:
     def spawn(self, name):
         with open(self.log_path(name), "ab") as log:
             self.running[name] = subprocess.Popen(self.command(name), stdin=subprocess.DEVNULL,
-                                                  stdout=log, stderr=log)
+                                                  stdout=log, stderr=log,
+                                                  env=self.environment)
 
     def log_path(self, name):
         return self.path(f"{name}.log")
