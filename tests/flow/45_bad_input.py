@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bad input, as data: each file of bad_input/ is a table of cases, and cases.py says what is asked
+of every one of them.
+"""
+from cases import Table, World
+
+_worlds = {}
+
+
+def _ask(system, name):
+    if system not in _worlds:
+        _worlds[system] = World(system)
+    Table(system, _worlds[system], name).run()
+
+
+def bodies_that_are_no_json_or_no_card_are_refused(system):
+    _ask(system, "vault_json.yaml")
+
+
+def fields_are_refused_by_name_one_beyond_their_limits(system):
+    _ask(system, "vault_fields.yaml")
+
+
+def numbers_dates_and_codes_that_no_card_has_are_refused(system):
+    _ask(system, "vault_cards.yaml")

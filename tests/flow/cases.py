@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests written as data: bad_input/*.yaml, one entry a case, asked by 45_bad_input.py.
+
+Each case is asked on a connection of its own.  Its answer must be the one that the entry says, and
+repeat nothing that was sent; the connection then takes a good request, or is closed in order; the
+daemon answers a good request in any case; and the gateway got nothing but what the entry says.
+"""
+import datetime
+import json
+import os
+import re
+import urllib.parse
+
+import yaml
+
+from harness import FORM, JSON, KEY, VISA, cards_in, check, equal, payment, problem, wait_until
+from raw import Raw, head
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bad_input")
+GOOD_CARD = {"number": VISA, "exp_month": 12, "exp_year": 2031}
+PATHS = {"vault": "/v1/tokens", "relay": "/sandbox/v1/payment_intents"}
+MARK = "qzxmark"
+KNOWN = {"name", "to", "as", "listener", "method", "path", "headers", "card", "without", "json",
+         "form", "body", "bytes", "raw", "pay", "status", "code", "field", "kept", "sent",
+         "results", "outcome", "gateway"}
+
+
+def load(name):
+    with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
+        cases = yaml.safe_load(file)
+    for case in cases:
+        check(set(case) <= KNOWN, f"{case['name']}: {set(case) - KNOWN} means nothing")
+        check({"name", "to", "status"} <= set(case), f"{case}: a name, a daemon, a status")
+        check((case["status"] < 300) == ("code" not in case) or "gateway" in case,
+              f"{case['name']}: a refusal has a code")
+    names = [case["name"] for case in cases]
+    equal(sorted(set(names)), sorted(names), f"names in {name}, each once")
+    return cases
+
+
+def luhn(digits):
+    """The digits with the check digit behind them."""
+    total = 0
+    for index, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 - index % 2)
+        total += value - 9 if value > 9 else value
+    return digits + str(-total % 10)
+
+
+class World:
+    """What the words in angle brackets stand for: <token>, <mark>, <x * 256>, <luhn 9999000>."""
+
+    def __init__(self, system):
+        self.system = system
+        self.token = system.token()["token"]
+        self.made = {}
+        self.words = {"visa": lambda: VISA, "mark": lambda: MARK, "token": lambda: self.token,
+                      "cvv": lambda: system.token(cvv="123")["cvv"]["token"],
+                      "card": lambda: json.dumps(GOOD_CARD)[1:-1],
+                      "unknown token": lambda: "tok_test_" + "0" * 26,
+                      "other token": lambda: self.once("other", self.of_another),
+                      "erased token": lambda: self.once("erased", self.erased),
+                      "expired token": lambda: self.once("expired", self.expired)}
+
+    def once(self, name, make):
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
+
+    def of_another(self):
+        return self.system.token(who="other")["token"]
+
+    def erased(self):
+        token = self.system.token()["token"]
+        equal(self.system.vault().delete(f"/v1/tokens/{token}").status, 204, "erasing")
+        return token
+
+    def expired(self):
+        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=0.2)
+        token = self.system.token(expires_at=end.isoformat(timespec="milliseconds")[:-6] +
+                                  "Z")["token"]
+        wait_until(lambda: self.system.vault().get(f"/v1/tokens/{token}").status == 410, "its end")
+        return token
+
+    def word(self, match):
+        text = match.group(1)
+        many = re.fullmatch(r"(.+?) \* (\d+)", text, re.DOTALL)
+        if many:
+            return many.group(1) * int(many.group(2))
+        if text.startswith("luhn "):
+            return luhn(text[5:])
+        return self.words[text]() if text in self.words else match.group(0)
+
+    def fill(self, value):
+        """The same with every word replaced, in keys as well."""
+        if isinstance(value, str):
+            return re.sub(r"<([^<>]+)>", self.word, value)
+        if isinstance(value, list):
+            return [self.fill(one) for one in value]
+        if isinstance(value, dict):
+            return {self.fill(name): self.fill(one) for name, one in value.items()}
+        return value
+
+
+def body_of(case):
+    """(bytes or None, content type)."""
+    if "card" in case or "without" in case:
+        card = {**GOOD_CARD, **case.get("card", {})}
+        return json.dumps({name: value for name, value in card.items()
+                           if name not in case.get("without", [])}).encode(), JSON
+    if "json" in case:
+        return json.dumps(case["json"]).encode(), JSON
+    if "body" in case:
+        return case["body"].encode(), JSON
+    if "bytes" in case:
+        return case["bytes"].encode("latin-1"), JSON
+    if "pay" in case:
+        fields = {**dict(payment(case["pay"])), **case.get("form", {})}
+        return urllib.parse.urlencode(fields).encode(), FORM
+    if "form" in case:
+        return urllib.parse.urlencode(case["form"]).encode(), FORM
+    return None, None
+
+
+def request_of(case, request_id):
+    """(method, bytes on the wire)."""
+    if "raw" in case:
+        return (case["raw"][0].split(" ")[0],
+                "\r\n".join(case["raw"]).encode("latin-1"))
+    body, kind = body_of(case)
+    method = case.get("method", "GET" if body is None else "POST")
+    headers = {"Host": "localhost", "Request-Id": request_id}
+    if body is not None:
+        headers.update({"Content-Type": kind, "Content-Length": str(len(body))})
+    if case["to"] == "relay":
+        headers.update(KEY)
+    headers.update(case.get("headers", {}))
+    headers = {name: value for name, value in headers.items() if value is not None}
+    return method, head(method, case.get("path", PATHS[case["to"]]), headers) + (body or b"")
+
+
+def outcomes_of(case):
+    """What its entries in the log may say became of it."""
+    if "results" in case:
+        return ["ok"] + [one.split(" ")[0] for one in case["results"]]
+    return [case.get("code", "ok")]
+
+
+class Table:
+    """All cases of one file, one after another."""
+
+    def __init__(self, system, world, name):
+        self.system = system
+        self.world = world
+        self.stem = name.rsplit(".", 1)[0]
+        self.cases = load(name)
+        self.gateway = system.gateway()
+
+    def connect(self, case):
+        return Raw(self.system.ports[case.get("listener", case["to"])],
+                   self.system.context(case.get("as", "shop")))
+
+    def good_request(self, case, number):
+        """Answered 200 by whoever asks as the shop; sends nothing to a gateway."""
+        request_id = f"good-{self.stem}-{number}"
+        if case["to"] == "vault":
+            good = {"to": "vault", "path": f"/v1/tokens/{self.world.token}"}
+        else:
+            good = {"to": "relay", "pay": self.world.token,
+                    "headers": {"Cardkeep-Dry-Run": "true"}}
+            if case.get("listener", "relay") != "relay":
+                good["path"] = PATHS["relay"][len("/sandbox"):]
+        return request_of(good, request_id)
+
+    def ask(self, number, case):
+        with self.connect(case) as raw:
+            request_id = f"bad-{self.stem}-{number}"
+            method, data = request_of(case, request_id)
+            raw.send(data)
+            answer = raw.answer(method)
+            check(answer is not None, "there is no answer")
+            self.judge(case, answer)
+            if "raw" not in case and "Request-Id" not in case.get("headers", {}):
+                equal(answer.header("Request-Id"), request_id, "request id")
+            if case.get("kept", True):
+                check(answer.header("Connection") != "close", "it is to be kept")
+                self.is_well(case, number, raw)
+            else:
+                check(raw.ended(), "the connection is closed, in order")
+        if not case.get("kept", True) or case.get("as", "shop") != "shop":
+            with Raw(self.system.ports[case.get("listener", case["to"])],
+                     self.system.context("shop")) as raw:
+                self.is_well(case, number, raw)
+
+    def is_well(self, case, number, raw):
+        if case.get("as", "shop") != "shop":
+            return
+        method, data = self.good_request(case, number)
+        check(raw.send(data), "a good request is taken")
+        answer = raw.answer(method)
+        check(answer is not None and answer.status == 200, f"a good request after it: {answer!r}")
+
+    def judge(self, case, answer):
+        if "code" in case:
+            problem(answer, case["status"], case["code"])
+            equal(answer.json.get("field"), case.get("field"), "field")
+        equal(answer.status, case["status"], f"status of {answer!r}")
+        if "results" in case:
+            found = [" ".join(filter(None, (one.get("code", "ok"), one.get("field"))))
+                     for one in answer.json["results"]]
+            equal(found, case["results"], "results")
+        heads = str(answer.headers).encode()
+        check(MARK.encode() not in heads + answer.body, f"the input in {answer!r}")
+        check(not cards_in(heads + b"\n" + answer.body), f"a card in {answer!r}")
+        if "outcome" in case:
+            said = [answer.header(f"Cardkeep-{name}") for name in
+                    ("Outcome", "Safe-To-Retry", "Failed")]
+            equal(" ".join(filter(None, said)), case["outcome"], "outcome")
+        received = self.gateway.get("/sandbox/requests", shows_cards=True).json["requests"]
+        equal(len(received), case.get("sent", 0), "requests at the gateway")
+        if received:
+            self.system.forget_received()
+
+    def run(self):
+        self.system.forget_received()
+        filled = [self.world.fill(case) for case in self.cases]  # May make tokens, once.
+        starts = {daemon: self.system.audit_size(daemon) for daemon in ("vault", "relay")}
+        failures = []
+        for number, case in enumerate(filled):
+            try:
+                self.ask(number, case)
+            except (AssertionError, OSError, ValueError) as failure:
+                failures.append(f"{case['name']}: {type(failure).__name__}: {failure}")
+                self.system.forget_received()
+        for daemon, start in starts.items():
+            failures += self.traces(daemon, start)
+        check(not failures, f"{len(failures)} of {len(self.cases)}:\n" + "\n".join(failures))
+
+    def traces(self, daemon, start):
+        """What the record and the log say of these cases."""
+        wanted = {f"bad-{self.stem}-{number}": case for number, case in enumerate(self.cases)
+                  if case["to"] == daemon}
+        failures = []
+        for entry in self.system.audit(daemon, start):
+            case = wanted.get(entry.get("request_id"))
+            if case is not None and entry["outcome"] not in outcomes_of(case):
+                failures.append(f"{case['name']}: its entry says {entry['outcome']}")
+            if case is None and entry["event"] in ("card.tokenize", "cvv.store", "card.delete"):
+                failures.append(f"an entry of nobody's: {entry}")
+            if MARK in json.dumps(entry):
+                failures.append(f"the input in an entry: {entry}")
+        if MARK in self.system.log(daemon):
+            failures.append(f"the input in the {daemon}'s log")
+        return failures
