@@ -193,8 +193,6 @@ bool keyring_take_change(struct keyring *ring, struct keyring_change *out_change
         *out_change = ring->changes[ring->change_next++];
         return true;
     }
-    ring->change_next = 0;
-    ring->change_count = 0;
     if (!ring->manifest_due)
         return false;
     *out_change = (struct keyring_change){.event = ""};
@@ -206,6 +204,20 @@ bool keyring_take_change(struct keyring *ring, struct keyring_change *out_change
     ring->generation++;
     ring->manifest_due = false;
     return true;
+}
+
+void keyring_stored(struct keyring *ring)
+{
+    assert(ring->change_next == ring->change_count);
+    assert(!ring->manifest_due);
+    ring->change_next = 0;
+    ring->change_count = 0;
+}
+
+void keyring_untake(struct keyring *ring)
+{
+    ring->manifest_due = ring->manifest_due || ring->change_count > 0;
+    ring->change_next = 0;
 }
 
 uint64_t keyring_generation(const struct keyring *ring)

@@ -123,9 +123,13 @@ const char *keyring_environment(const struct keyring *ring);
 uint64_t keyring_generation(const struct keyring *ring);
 
 /* Next row to store, in the order in which to store them (a row may come twice); false when there
- * is none.  The manifest comes last, once, where anything changed.  What was taken and then not
- * stored makes the ring useless: load a new one. */
+ * is none.  The manifest comes last, once, where anything changed.  What was taken is to be stored
+ * before anything that used it is told to anyone. */
 bool keyring_take_change(struct keyring *ring, struct keyring_change *out_change);
+/* All that was taken is stored: it may be forgotten. */
+void keyring_stored(struct keyring *ring);
+/* What was taken since keyring_stored() was not stored: all of it waits again. */
+void keyring_untake(struct keyring *ring);
 
 /* The inventory: index from 0; false at the end. */
 bool keyring_info_at(const struct keyring *ring, unsigned index, struct key_info *out_info);

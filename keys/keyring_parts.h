@@ -81,7 +81,7 @@ struct keyring {
     uint8_t manifest[KEYRING_ROW_BYTES_MAX]; /* As loaded, until keyring_loaded() checks it. */
     size_t manifest_size;
 
-    struct keyring_change *changes; /* A queue: [change_next, change_count). */
+    struct keyring_change *changes; /* Not stored yet; those from change_next on not taken. */
     size_t change_next;
     size_t change_count;
     size_t change_capacity;

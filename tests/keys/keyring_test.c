@@ -64,6 +64,30 @@ Test(keyring, makes_a_kek_and_a_dek_on_first_use_and_then_gives_the_same_key)
     cr_expect(!keyring_info_at(ring, 2, &none));
 }
 
+Test(keyring, gives_what_was_not_stored_again_until_it_is)
+{
+    static struct shelf lost;
+    uint8_t before[32];
+    uint8_t after[32];
+
+    uint64_t key_id = shelf_use(ring, "shop", KEY_PURPOSE_CARD, SHELF_NOW_MS);
+    key_taste(ring, key_id, before);
+    cr_assert_eq(shelf_store(&lost, ring), 3);
+    keyring_untake(ring);
+    (void)shelf_use(ring, "", KEY_PURPOSE_INDEX, SHELF_NOW_MS);
+    cr_assert_eq(shelf_store(&shelf, ring), 5, "the two keys, two more, and a manifest of all");
+    keyring_stored(ring);
+    keyring_untake(ring);
+    cr_assert_eq(shelf_store(&shelf, ring), 0, "what is stored waits no more");
+
+    cr_assert_eq(shelf_why(&shelf), WHY_NONE);
+    struct keyring *other = shelf_ring_of("test", 7);
+    cr_assert_eq(shelf_load_into(&shelf, other, SHELF_NOW_MS + 1000), WHY_NONE);
+    key_taste(other, key_id, after);
+    cr_expect_arr_eq(before, after, sizeof before);
+    keyring_free(&other);
+}
+
 Test(keyring, gives_each_tenant_and_purpose_a_tree_of_its_own)
 {
     const uint64_t ids[] = {
