@@ -12,82 +12,15 @@
 #include "base/own.h"
 #include "base/sandbox.h"
 #include "base/supervise.h"
-#include "keys/fingerprint.h"
 #include "keys/source.h"
 #include "vault/keeper_inside.h"
 
 #define KEEPER_SLOTS      2048u /* Cards under way: far more than a turn needs at once. */
 #define KEEPER_LOCK_BYTES (KEEPER_SLOTS * SECRET_BYTES_MAX)
 #define KEEPER_CELL_BYTES 320u
-#define KEEPER_WAL_BYTES  (64u << 20)
 #define KEEPER_POLL_MS    100
 #define KEEPER_FRONT      0u /* Places in the supervisor's table. */
 #define KEEPER_SIGNER     1u
-
-static STATUS keeper_open_db(struct keeper *keeper)
-{
-    char reason[256] = "";
-    struct db_options options = {
-        .families = store_families,
-        .family_count = STORE_FAMILY_COUNT,
-        .cache_bytes = keeper->settings->cache_bytes,
-        .wal_bytes_max = KEEPER_WAL_BYTES,
-        .create = true,
-    };
-    struct status status =
-        db_open(keeper->settings->data, &options, &keeper->db, reason, sizeof reason);
-
-    if (failed(status))
-        log_failure(LOG_ERROR, "store_not_opened", status, "detail", reason, NULL);
-    return status;
-}
-
-static STATUS keeper_load_keys(struct keeper *keeper, int64_t now_ms)
-{
-    OWNED(db_iterator_free) struct db_iterator *rows = NULL;
-    uint8_t ignored[FINGERPRINT_BYTES];
-
-    TRY(keyring_new(keeper->root, keeper->settings->production ? "production" : "development",
-                    &keeper->ring));
-    TRY(db_iterate(keeper->db, STORE_KEYS, NULL, 0, &rows));
-    for (; db_iterator_valid(rows); db_iterator_next(rows)) {
-        size_t key_size = 0;
-        size_t size = 0;
-        const uint8_t *key = db_iterator_key(rows, &key_size);
-        const uint8_t *row = db_iterator_value(rows, &size);
-        struct cursor id = cursor_over(key, key_size);
-        uint64_t row_id = cursor_u64(&id);
-        ENSURE(cursor_done(&id), WHY_FORGED);
-        TRY(keyring_load(keeper->ring, row_id, row, size));
-    }
-    TRY(db_iterator_status(rows));
-    TRY(keyring_loaded(keeper->ring, now_ms));
-    /* The index key exists from the first moment on. */
-    return fingerprint_index(keeper->ring, "start", "", 0, now_ms, ignored);
-}
-
-/* Counts this start: CVV tokens carry the number, so that those of an earlier process are known. */
-static STATUS keeper_count_boot(struct keeper *keeper, uint32_t *out_boot)
-{
-    static const char name[] = "boots";
-    struct buffer value OWNED(buffer_free) = BUFFER(64);
-    uint64_t boots = 0;
-
-    struct status status = db_get(keeper->db, STORE_META, name, sizeof name, &value);
-    if (!failed(status)) {
-        struct cursor in = cursor_over(value.bytes, value.size);
-        boots = cursor_u64(&in);
-        ENSURE(cursor_done(&in), WHY_FORGED);
-    } else if (status.why != WHY_NOT_FOUND)
-        return status;
-    boots++;
-    buffer_clear(&value);
-    buffer_add_u64(&value, boots);
-    TRY(buffer_status(&value));
-    db_batch_put(keeper->batch, keeper->db, STORE_META, name, sizeof name, value.bytes, value.size);
-    *out_boot = (uint32_t)boots;
-    return STATUS_OK;
-}
 
 static STATUS keeper_open_root(struct keeper *keeper)
 {
@@ -105,38 +38,24 @@ static STATUS keeper_open_root(struct keeper *keeper)
     return status;
 }
 
-static STATUS keeper_open(struct keeper *keeper, int64_t now_ms)
+/* All but the store, for which keeper_store_tick() may have to wait. */
+static STATUS keeper_open(struct keeper *keeper)
 {
-    static const struct audit_families families = {
-        .entries = STORE_AUDIT_ENTRIES,
-        .checkpoints = STORE_AUDIT_CHECKPOINTS,
-        .state = STORE_AUDIT_STATE,
-    };
     char error[POLICY_ERROR_MAX] = "";
-    const struct settings *settings = keeper->settings;
-    uint32_t boot = 0;
 
     ENSURE(sodium_init() >= 0, WHY_IO);
     TRY(secret_pool_open(KEEPER_SLOTS));
-    struct status status = policy_load(settings->policies, &keeper->policy, error, sizeof error);
+    struct status status =
+        policy_load(keeper->settings->policies, &keeper->policy, error, sizeof error);
     if (failed(status)) {
         log_failure(LOG_ERROR, "policies_not_loaded", status, "detail", error, NULL);
         return status;
     }
     TRY(keeper_open_root(keeper));
     TRY(db_batch_new(&keeper->batch));
-    TRY(keeper_open_db(keeper));
-    TRY(keeper_load_keys(keeper, now_ms));
-    TRY(store_open(&keeper->store, keeper->db, keeper->ring));
-    TRY(store_last_record(&keeper->store, &keeper->next_record));
-    keeper->next_record++;
-    TRY(keeper_count_boot(keeper, &boot));
-    TRY(cvv_open(keeper->ring, boot, settings->production, settings->cvv_cells, &keeper->cvvs));
-    TRY(audit_log_open(keeper->db, &families, settings->origin, &keeper->log));
     TRY(frame_writer_new(OVERLAY_BYTES_MAX, &keeper->front_out));
-    TRY(keeper_record_start(keeper, now_ms));
-    keeper_commit(keeper, now_ms);
-    return keeper->store_failed ? FAIL(WHY_IO) : STATUS_OK;
+    keeper->store_failed = true;
+    return keeper_store_tick(keeper, clock_now_ms());
 }
 
 static void keeper_close(struct keeper *keeper)
@@ -144,13 +63,8 @@ static void keeper_close(struct keeper *keeper)
     frame_reader_free(&keeper->front_in);
     frame_writer_free(&keeper->front_out);
     keeper_sign_detach(keeper);
-    audit_log_free(&keeper->log);
-    cvv_close(&keeper->cvvs);
-    if (keeper->store.turn.buckets != NULL)
-        store_close(&keeper->store);
-    keyring_free(&keeper->ring);
+    keeper_store_close(keeper);
     db_batch_free(&keeper->batch);
-    db_close(&keeper->db);
     secret_free(&keeper->root);
     policy_free(&keeper->policy);
     buffer_free(&keeper->note);
@@ -233,13 +147,19 @@ static STATUS keeper_take_satellite(struct keeper *keeper)
     return STATUS_OK;
 }
 
+/* Where the store is not to be had the front is told so, and by it everyone who asks. */
+static bool keeper_hears_front(const struct keeper *keeper)
+{
+    return keeper->signer_known || keeper->store_failed;
+}
+
 static STATUS keeper_turn(struct keeper *keeper)
 {
     struct pollfd fds[] = {
         {.fd = keeper->control_fd, .events = POLLIN},
-        {.fd = keeper->signer_fd, .events = POLLIN},
+        {.fd = keeper->store_failed ? -1 : keeper->signer_fd, .events = POLLIN},
         /* The front waits until the store was held against what the signer signed. */
-        {.fd = keeper->signer_known ? keeper->front_fd : -1, .events = POLLIN},
+        {.fd = keeper_hears_front(keeper) ? keeper->front_fd : -1, .events = POLLIN},
     };
 
     int ready = poll(fds, sizeof fds / sizeof fds[0], KEEPER_POLL_MS);
@@ -251,7 +171,9 @@ static STATUS keeper_turn(struct keeper *keeper)
         TRY(keeper_sign_read(keeper, now_ms));
     if (ready > 0 && fds[0].revents != 0)
         TRY(keeper_take_satellite(keeper));
-    if (keeper->signer_known) {
+    if (keeper->store_failed)
+        TRY(keeper_store_tick(keeper, now_ms));
+    if (keeper_hears_front(keeper)) {
         keeper_tick(keeper, now_ms);
         if (keeper_has_work(keeper) && !keeper->store_failed)
             keeper_commit(keeper, now_ms);
@@ -313,12 +235,11 @@ int keeper_run(void *owner, int control_fd)
     if (!failed(status) && report.missing[0] != '\0')
         log_event(LOG_WARN, "guards_missing", "names", report.missing, NULL);
     if (!failed(status))
-        status = keeper_open(&keeper, clock_now_ms());
+        status = keeper_open(&keeper);
     if (failed(status)) {
         log_failure(LOG_ERROR, "keeper_not_started", status, "missing", report.missing, NULL);
         code = keeper_exit_code(status);
     } else {
-        log_event(LOG_INFO, "keeper_ready", NULL);
         while (!keeper.leaving && !failed(status))
             status = keeper_turn(&keeper);
         if (failed(status)) {

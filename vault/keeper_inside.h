@@ -61,7 +61,12 @@ struct keeper {
     struct buffer journal;  /* What happened to CVV cells: u8 kind, id. */
     struct buffer scratch;
 
-    bool store_failed; /* Writes are refused until db_resume() succeeds. */
+    /* The store (keeper_store.c). */
+    bool store_failed;  /* Not opened yet, or it failed a commit: all is refused. */
+    uint64_t lost_size; /* Of the log, had the batch that failed been committed; 0: unknown. */
+    unsigned store_attempts;
+    int64_t store_due_ms; /* Of the next one, by the clock that does not jump. */
+
     bool leaving;
     unsigned refusals;
     uint64_t refusals_collapsed;
@@ -128,6 +133,12 @@ void keeper_record_refusal(struct keeper_op *op, const struct problem *problem);
 STATUS keeper_record_own(struct keeper *keeper, struct audit_entry *entry, int64_t now_ms);
 STATUS keeper_record_start(struct keeper *keeper, int64_t now_ms);
 void keeper_record_second(struct keeper *keeper, int64_t now_ms);
+
+/* --- keeper_store.c --- */
+/* While store_failed: tries again, if it is time, to open the store or to go on with it.  Fails
+ * where no try could help. */
+STATUS keeper_store_tick(struct keeper *keeper, int64_t now_ms);
+void keeper_store_close(struct keeper *keeper);
 
 /* --- keeper_sign.c --- */
 STATUS keeper_sign_attach(struct keeper *keeper, int fd);

@@ -12,6 +12,8 @@
 
 const char *keeper_trouble(const struct keeper *keeper, int64_t now_ms)
 {
+    if (keeper->db == NULL)
+        return "the store cannot be opened";
     if (keeper->store_failed)
         return "the store takes no writes";
     if (!keeper->signer_known)
@@ -49,7 +51,8 @@ void keeper_say_state(struct keeper *keeper, int64_t now_ms)
 
     if (keeper->front_fd < 0)
         return;
-    state_metrics(keeper, &text);
+    if (keeper->log != NULL)
+        state_metrics(keeper, &text);
     const char *trouble = keeper_trouble(keeper, now_ms);
     struct buffer *out = frame_begin(keeper->front_out, MESSAGE_STATE, 0);
     buffer_add_u8(out, trouble[0] == '\0' ? 1 : 0);
@@ -68,13 +71,8 @@ static void state_second(struct keeper *keeper, int64_t now_ms)
 
     keeper->second_ms = now_ms;
     log_flush();
-    if (keeper->store_failed) {
-        if (!failed(db_resume(keeper->db))) {
-            log_event(LOG_WARN, "store_came_back", NULL);
-            keeper->leaving = true; /* See turn_abandon(). */
-        }
+    if (keeper->store_failed)
         return;
-    }
     cvv_sweep(keeper->cvvs, now_ms, keeper->settings->cvv_cells);
     keeper_record_second(keeper, now_ms);
     struct status status = keyring_tick(keeper->ring, now_ms);
@@ -93,6 +91,6 @@ void keeper_tick(struct keeper *keeper, int64_t now_ms)
         state_second(keeper, now_ms);
         keeper_say_state(keeper, now_ms);
     }
-    if (!keeper->store_failed)
+    if (!keeper->store_failed && keeper->signer_known)
         keeper_sign_tick(keeper, now_ms);
 }

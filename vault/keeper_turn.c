@@ -153,7 +153,8 @@ bool keeper_has_work(const struct keeper *keeper)
     return db_batch_count(keeper->batch) > 0 || keeper->note.size > 0;
 }
 
-/* Keys that this turn made or moved: their rows and entries go with what used them. */
+/* Keys that were made or moved and are not stored yet: their rows and entries go with what used
+ * them. */
 static STATUS turn_put_changes(struct keeper *keeper, int64_t now_ms)
 {
     struct keyring_change change;
@@ -184,13 +185,14 @@ static STATUS turn_commit(struct keeper *keeper, int64_t now_ms)
     if (keeper->note.size > 0)
         TRY(audit_log_put_checkpoint(keeper->log, keeper->batch, keeper->note.bytes,
                                      keeper->note.size));
+    if (audit_log_next_seq(keeper->log) > audit_log_size(keeper->log))
+        keeper->lost_size = audit_log_next_seq(keeper->log);
     audit_log_seal(keeper->log, keeper->batch);
     return db_commit(keeper->db, keeper->batch);
 }
 
-/* Nothing of this turn was acknowledged: say so to everyone who waits.  A batch that failed may
- * still come back with the store, so nothing in memory is trusted from here on: keeper_tick() ends
- * the process once the store takes writes again, and the next one reads what is really there. */
+/* Nothing of this turn was acknowledged: say so to everyone who waits.  From here on all is refused
+ * until keeper_store_tick() has read what is really there. */
 static void turn_abandon(struct keeper *keeper, struct status status, int64_t now_ms)
 {
     struct cursor ids = cursor_over(keeper->answered.bytes, keeper->answered.size);
@@ -210,12 +212,15 @@ static void turn_abandon(struct keeper *keeper, struct status status, int64_t no
 
 void keeper_commit(struct keeper *keeper, int64_t now_ms)
 {
+    keeper->lost_size = 0;
     struct status status = turn_commit(keeper, now_ms);
 
     if (failed(status))
         turn_abandon(keeper, status, now_ms);
-    else
+    else {
         audit_log_committed(keeper->log);
+        keyring_stored(keeper->ring);
+    }
     buffer_clear(&keeper->note);
     db_batch_clear(keeper->batch);
     overlay_rewind(&keeper->store.turn, 0);
