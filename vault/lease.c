@@ -68,7 +68,7 @@ static STATUS lease_begin(struct keeper_op *op, struct lease *lease)
     struct status status = store_get_lease(store, lease->id, &earlier);
     if (!failed(status))
         return lease_refuse(lease, PROBLEM_STATE_CONFLICT, NULL,
-                            "This submission has had its lease.");
+                            "This submission has had its lease, or was settled without one.");
     if (status.why != WHY_NOT_FOUND)
         return status;
     struct store_lease *row = &lease->row;

@@ -136,6 +136,7 @@ void message_settlement_encode(const struct message_settlement *settlement, stru
     if (settlement->problem.code != PROBLEM_NONE)
         return;
     buffer_add_counted(out, settlement->lease_id);
+    buffer_add_counted(out, settlement->submission);
     buffer_add_u8(out, (uint8_t)settlement->outcome);
 }
 
@@ -146,6 +147,7 @@ void message_settlement_decode(struct cursor *in, struct message_settlement *out
     if (in->bad || out_settlement->problem.code != PROBLEM_NONE)
         return;
     cursor_text(in, out_settlement->lease_id, sizeof out_settlement->lease_id);
+    cursor_text(in, out_settlement->submission, sizeof out_settlement->submission);
     uint8_t outcome = cursor_u8(in);
     if (outcome < MESSAGE_OUTCOME_COUNT)
         out_settlement->outcome = (enum message_outcome)outcome;

@@ -101,9 +101,11 @@ enum message_outcome {
 };
 extern const char *const message_outcome_names[]; /* NULL-terminated. */
 
+/* One of the two names the lease; the other is "". */
 struct message_settlement {
     struct problem problem;
     char lease_id[65];
+    char submission[65];
     enum message_outcome outcome;
 };
 

@@ -27,10 +27,17 @@ static const char *const lease_names[] = {[LEASE_SUBMISSION] = "submission_id",
                                           [LEASE_CVV_TOKENS] = "cvv_tokens",
                                           [LEASE_FIELD_COUNT] = NULL};
 
-enum settlement_field { SETTLEMENT_LEASE_ID, SETTLEMENT_OUTCOME };
+enum settlement_field {
+    SETTLEMENT_LEASE_ID,
+    SETTLEMENT_SUBMISSION,
+    SETTLEMENT_OUTCOME,
+    SETTLEMENT_FIELD_COUNT
+};
 
-static const char *const settlement_names[] = {
-    [SETTLEMENT_LEASE_ID] = "lease_id", [SETTLEMENT_OUTCOME] = "outcome", NULL};
+static const char *const settlement_names[] = {[SETTLEMENT_LEASE_ID] = "lease_id",
+                                               [SETTLEMENT_SUBMISSION] = "submission_id",
+                                               [SETTLEMENT_OUTCOME] = "outcome",
+                                               [SETTLEMENT_FIELD_COUNT] = NULL};
 
 /* Where many of a kind stand in one body. */
 struct list_kind {
@@ -113,10 +120,18 @@ void read_lease_settlement(const struct json *json, uint32_t node, const char *a
 
     read_object_find(&object);
     read_object_check_names(&object);
-    read_object_need(&object, SETTLEMENT_LEASE_ID);
+    bool by_submission = object.values[SETTLEMENT_SUBMISSION] != JSON_NONE;
+    if (by_submission && object.values[SETTLEMENT_LEASE_ID] != JSON_NONE)
+        read_object_refuse(&object, SETTLEMENT_SUBMISSION, PROBLEM_INVALID_FIELD,
+                           "It stands in the place of a lease_id, not beside one.");
+    read_object_need(&object, by_submission ? SETTLEMENT_SUBMISSION : SETTLEMENT_LEASE_ID);
     read_object_need(&object, SETTLEMENT_OUTCOME);
-    read_id(&object, SETTLEMENT_LEASE_ID, out_settlement->lease_id,
-            sizeof out_settlement->lease_id);
+    if (by_submission)
+        read_id(&object, SETTLEMENT_SUBMISSION, out_settlement->submission,
+                sizeof out_settlement->submission);
+    else
+        read_id(&object, SETTLEMENT_LEASE_ID, out_settlement->lease_id,
+                sizeof out_settlement->lease_id);
     out_settlement->outcome = (enum message_outcome)read_object_choice(
         &object, SETTLEMENT_OUTCOME, message_outcome_names, MESSAGE_OUTCOME_ANSWERED);
 }

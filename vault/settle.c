@@ -5,6 +5,10 @@
  *   not_sent         not one byte left: CVV and single-use tokens go back
  *   sent_no_answer   bytes left: the CVV stays with this submission until the lease ends;
  * `answered` may follow
+ *
+ * A relay that never heard whether it has a lease settles by its submission: a lease's id follows
+ * from that.  Where there is none, the submission is closed, so that a request for one that is
+ * still on its way gives no card to nobody.
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,25 +19,27 @@
 
 #define SETTLE_PREFIX "lse_"
 
-static STATUS settle_refuse(struct problem *out_problem, enum problem_code code, const char *detail)
+static STATUS settle_refuse(const struct message_settlement *settlement, enum problem_code code,
+                            const char *detail, struct problem *out_problem)
 {
-    problem_set(out_problem, code, "/lease_id", detail);
+    problem_set(out_problem, code,
+                settlement->submission[0] != '\0' ? "/submission_id" : "/lease_id", detail);
     return FAIL(WHY_DENIED);
 }
 
-static STATUS settle_find(struct keeper_op *op, const char *text, uint8_t out_id[static 16],
-                          struct store_lease *out_lease, struct problem *out_problem)
+static STATUS settle_id(struct keeper_op *op, const struct message_settlement *settlement,
+                        uint8_t out_id[static 16], struct problem *out_problem)
 {
+    const char *text = settlement->lease_id;
     size_t prefix = strlen(SETTLE_PREFIX);
 
+    if (settlement->submission[0] != '\0')
+        return store_key(&op->keeper->store, "lease", op->principal->name, settlement->submission,
+                         op->now_ms, out_id);
     if (strncmp(text, SETTLE_PREFIX, prefix) != 0 || strlen(text) != prefix + ENCODE_BASE62_CHARS ||
         failed(decode_base62(text + prefix, out_id)))
-        return settle_refuse(out_problem, PROBLEM_NOT_FOUND, NULL);
-    struct status status = store_get_lease(&op->keeper->store, out_id, out_lease);
-    if (status.why == WHY_NOT_FOUND ||
-        (!failed(status) && strcmp(out_lease->relay, op->principal->name) != 0))
-        return settle_refuse(out_problem, PROBLEM_NOT_FOUND, NULL);
-    return status;
+        return settle_refuse(settlement, PROBLEM_NOT_FOUND, NULL, out_problem);
+    return STATUS_OK;
 }
 
 static STATUS settle_return_tokens(struct keeper_op *op, const struct store_lease *lease)
@@ -62,6 +68,27 @@ static void settle_codes(struct keeper_op *op, const struct store_lease *lease,
     }
 }
 
+/* No lease, and none from now on: a row that holds its place, of no tenant. */
+static STATUS settle_close(struct keeper_op *op, const struct message_settlement *settlement,
+                           const uint8_t id[static 16])
+{
+    struct store *store = &op->keeper->store;
+    struct store_lease row = {.deadline_ms = op->now_ms,
+                              .settled = (uint8_t)(1 + settlement->outcome)};
+
+    (void)snprintf(row.submission, sizeof row.submission, "%s", settlement->submission);
+    (void)snprintf(row.relay, sizeof row.relay, "%s", op->principal->name);
+    TRY(store_put_lease(store, op->keeper->batch, id, &row));
+    store_put_expiry(store, op->keeper->batch, op->now_ms + KEEPER_LEASE_KEPT_MS, STORE_LEASES, id,
+                     16);
+    struct audit_entry entry = {
+        .outcome = problem_name(PROBLEM_NOT_FOUND),
+        .object = settlement->submission,
+        .detail = message_outcome_names[settlement->outcome],
+    };
+    return keeper_record(op, &entry);
+}
+
 /* Once said it stays, but that an answer may still follow a silence. */
 static bool settle_allows(uint8_t settled, enum message_outcome outcome)
 {
@@ -70,13 +97,21 @@ static bool settle_allows(uint8_t settled, enum message_outcome outcome)
 }
 
 static STATUS settle_do(struct keeper_op *op, const struct message_settlement *settlement,
-                        struct problem *out_problem)
+                        uint8_t out_id[static 16], struct problem *out_problem)
 {
     struct keeper *keeper = op->keeper;
     struct store_lease lease;
-    uint8_t id[16];
 
-    TRY(settle_find(op, settlement->lease_id, id, &lease, out_problem));
+    TRY(settle_id(op, settlement, out_id, out_problem));
+    struct status status = store_get_lease(&keeper->store, out_id, &lease);
+    if (status.why == WHY_NOT_FOUND && settlement->submission[0] != '\0')
+        return settle_close(op, settlement, out_id);
+    if (status.why == WHY_NOT_FOUND ||
+        (!failed(status) && strcmp(lease.relay, op->principal->name) != 0))
+        return settle_refuse(settlement, PROBLEM_NOT_FOUND, NULL, out_problem);
+    TRY(status);
+    if (lease.tenant[0] == '\0')
+        return STATUS_OK; /* Closed before; there is nothing to settle. */
     struct policy_question question = {
         .action = op->action,
         .principal = op->principal,
@@ -88,12 +123,12 @@ static STATUS settle_do(struct keeper_op *op, const struct message_settlement *s
     if (lease.settled == 1 + (uint8_t)settlement->outcome)
         return STATUS_OK; /* A repeat. */
     if (!settle_allows(lease.settled, settlement->outcome))
-        return settle_refuse(out_problem, PROBLEM_STATE_CONFLICT,
-                             "This lease was settled with another outcome.");
+        return settle_refuse(settlement, PROBLEM_STATE_CONFLICT,
+                             "This lease was settled with another outcome.", out_problem);
     if (settlement->outcome == MESSAGE_OUTCOME_NOT_SENT)
         TRY(settle_return_tokens(op, &lease));
     lease.settled = (uint8_t)(1 + settlement->outcome);
-    TRY(store_put_lease(&keeper->store, keeper->batch, id, &lease));
+    TRY(store_put_lease(&keeper->store, keeper->batch, out_id, &lease));
     struct audit_entry entry = {
         .object = lease.submission,
         .tenant = lease.tenant,
@@ -110,12 +145,15 @@ static STATUS settle_one(struct keeper_op *op, const struct message_settlement *
 {
     struct keeper_mark mark = keeper_mark(op->keeper);
     struct problem problem = settlement->problem;
-    struct status status =
-        problem.code != PROBLEM_NONE ? FAIL(WHY_BAD_INPUT) : settle_do(op, settlement, &problem);
+    char text[sizeof SETTLE_PREFIX + ENCODE_BASE62_CHARS] = SETTLE_PREFIX;
+    uint8_t id[16];
+    struct status status = problem.code != PROBLEM_NONE ? FAIL(WHY_BAD_INPUT)
+                                                        : settle_do(op, settlement, id, &problem);
 
     if (!failed(status)) {
+        encode_base62(id, text + strlen(SETTLE_PREFIX));
         buffer_add_u8(out, 1);
-        buffer_add_counted(out, settlement->lease_id);
+        buffer_add_counted(out, text);
         return buffer_status(out);
     }
     keeper_rewind(op->keeper, &mark, op->now_ms);

@@ -126,6 +126,40 @@ def a_lease_that_never_was_cannot_be_settled(system):
         equal(_settle(system, {"lease_id": name}, "answered").get("code"), "not_found", name)
 
 
+def _settle_submission(system, want, outcome):
+    answer = system.vault("relay").post("/v1/settlements", {"settlements": [
+        {"submission_id": want["submission_id"], "outcome": outcome}]})
+    equal(answer.status, 200, f"settling: {answer!r}")
+    return answer.json["results"][0]
+
+
+def a_lease_whose_answer_was_lost_is_settled_by_its_submission(system):
+    made = system.token(single_use=True, cvv="123")
+    want = _want([made["token"]], [made["cvv"]["token"]])
+    first, = _lease(system, want)
+    for _ in range(2):
+        equal(_settle_submission(system, want, "not_sent"),
+              {"lease_id": first["lease_id"], "state": "settled"}, "its settlement")
+    again, = _lease(system, _want([made["token"]], [made["cvv"]["token"]]))
+    equal(again["cvvs"][0]["value"], "123", "both are given back")
+    answer = system.vault("relay").post("/v1/settlements", {"settlements": [
+        {"submission_id": "sub_1", "lease_id": "lse_1", "outcome": "answered"}]})
+    problem_ = answer.json["results"][0]
+    equal((problem_["code"], problem_["field"]), ("invalid_field", "/settlements/0/submission_id"),
+          "one name for a lease")
+
+
+def a_submission_that_was_settled_without_a_lease_gets_none(system):
+    start = system.audit_size()
+    want = _want([system.token()["token"]])
+    for outcome in ("not_sent", "sent_no_answer"):
+        equal(_settle_submission(system, want, outcome)["state"], "settled", outcome)
+    _refused(_lease(system, want)[0], "state_conflict")
+    of_it = [(one["event"], one["outcome"]) for one in system.audit(start=start)
+             if one.get("object") == want["submission_id"]]
+    equal(of_it, [("card.settle", "not_found"), ("card.lease", "state_conflict")], "in the log")
+
+
 def an_erased_or_expired_token_is_not_lent(system):
     token = system.token()["token"]
     equal(system.vault().delete(f"/v1/tokens/{token}").status, 204, "deleting")

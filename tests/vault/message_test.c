@@ -45,8 +45,8 @@ static const struct message_lease lease = {
     .cvv_count = 1,
 };
 
-static const struct message_settlement settlement = {.lease_id = "lease_1",
-                                                     .outcome = MESSAGE_OUTCOME_SENT_NO_ANSWER};
+static const struct message_settlement settlement = {
+    .lease_id = "lease_1", .submission = "sub_1", .outcome = MESSAGE_OUTCOME_SENT_NO_ANSWER};
 
 static const struct message_lent_card lent = {
     .token = "tok_a",

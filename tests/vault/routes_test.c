@@ -313,10 +313,12 @@ Test(routes, settlements_say_what_became_of_a_lease)
 
     ask("POST", "/v1/settlements", "",
         "{\"settlements\": [{\"lease_id\": \"lse_1\", \"outcome\": \"sent_no_answer\"}, "
-        "{\"lease_id\": \"lse_1\", \"outcome\": \"lost\"}, {\"outcome\": \"answered\"}]}");
+        "{\"lease_id\": \"lse_1\", \"outcome\": \"lost\"}, {\"outcome\": \"answered\"}, "
+        "{\"submission_id\": \"sub_1\", \"outcome\": \"not_sent\"}, "
+        "{\"submission_id\": \"sub_1\", \"lease_id\": \"lse_1\", \"outcome\": \"not_sent\"}]}");
     struct message_caller caller = caller_of(&in);
     cr_expect_eq(caller.problem.code, PROBLEM_NONE);
-    cr_assert_eq(cursor_u16(&in), 3);
+    cr_assert_eq(cursor_u16(&in), 5);
     message_settlement_decode(&in, &settlement);
     cr_expect_eq(settlement.problem.code, PROBLEM_NONE);
     cr_expect_str_eq(settlement.lease_id, "lse_1");
@@ -327,5 +329,12 @@ Test(routes, settlements_say_what_became_of_a_lease)
     message_settlement_decode(&in, &settlement);
     cr_expect_eq(settlement.problem.code, PROBLEM_MISSING_FIELD);
     cr_expect_str_eq(settlement.problem.field, "/settlements/2/lease_id");
+    message_settlement_decode(&in, &settlement);
+    cr_expect_eq(settlement.problem.code, PROBLEM_NONE);
+    cr_expect_str_eq(settlement.lease_id, "");
+    cr_expect_str_eq(settlement.submission, "sub_1");
+    message_settlement_decode(&in, &settlement);
+    cr_expect_eq(settlement.problem.code, PROBLEM_INVALID_FIELD);
+    cr_expect_str_eq(settlement.problem.field, "/settlements/4/submission_id");
     cr_assert(cursor_done(&in));
 }
