@@ -11,6 +11,7 @@
 
 #define VAULT_CONNECTIONS_MAX 8u
 #define ORDERS_WAITING_MAX    4096u
+#define SETTLEMENTS_MAX       65536u
 #define REQUEST_BYTES_MAX     (256u * 1024u)
 #define ANSWER_BYTES_MAX      (1024u * 1024u)
 #define CONNECT_MS            2000
@@ -27,7 +28,6 @@ struct pending_lease {
 
 struct pending_settlement {
     char submission_id[LEDGER_ID_MAX];
-    char lease_id[LEDGER_LEASE_ID_MAX];
     enum ledger_outcome outcome;
     struct pending_settlement *next;
 };
@@ -140,7 +140,9 @@ static STATUS batch_send(struct batch *batch, const char *path, client_done_fn d
 /* What a whole request's failure means for each that it carried. */
 static struct lease_refusal refusal_of(const struct client_answer *answer)
 {
-    struct lease_refusal refusal = {.code = PROBLEM_VAULT_UNAVAILABLE};
+    bool refused = answer->result == CLIENT_ANSWERED && answer->status / 100 == 4;
+    struct lease_refusal refusal = {.code = PROBLEM_VAULT_UNAVAILABLE,
+                                    .may_be_leased = answer->result != CLIENT_NOT_SENT && !refused};
     struct lease_refusal theirs;
 
     if (answer->result == CLIENT_ANSWERED && answer->status != 200 &&
@@ -148,15 +150,17 @@ static struct lease_refusal refusal_of(const struct client_answer *answer)
         /* "Busy", "sealed" and a full disk are worth telling; that the vault does not know or
          * like this relay is for its operator, not for its callers. */
         if (theirs.code == PROBLEM_SEALED || theirs.code == PROBLEM_BUSY ||
-            theirs.code == PROBLEM_STORE_UNAVAILABLE || theirs.code == PROBLEM_AUDIT_UNAVAILABLE)
+            theirs.code == PROBLEM_STORE_UNAVAILABLE || theirs.code == PROBLEM_AUDIT_UNAVAILABLE) {
+            theirs.may_be_leased = refusal.may_be_leased; /* "Sealed" may be the keeper's death. */
             return theirs;
+        }
     }
     return refusal;
 }
 
-static void deliver_refusal(struct pending_lease *order, enum problem_code code)
+static void deliver_refusal(struct pending_lease *order, enum problem_code code, bool may_be_leased)
 {
-    struct lease_refusal refusal = {.code = code};
+    struct lease_refusal refusal = {.code = code, .may_be_leased = may_be_leased};
 
     order->done(order->owner, NULL, &refusal);
 }
@@ -172,7 +176,8 @@ static void deliver_next(struct lease_json *json, struct pending_lease *order)
     else if (status.why == WHY_DENIED)
         order->done(order->owner, NULL, &refusal);
     else
-        deliver_refusal(order, status.why == WHY_BUSY ? PROBLEM_BUSY : PROBLEM_VAULT_UNAVAILABLE);
+        deliver_refusal(order, status.why == WHY_BUSY ? PROBLEM_BUSY : PROBLEM_VAULT_UNAVAILABLE,
+                        true);
 }
 
 static void on_leases(void *owner, struct client_answer *answer)
@@ -230,7 +235,7 @@ static void send_leases(struct lease_desk *desk)
         return;
     }
     for (struct pending_lease *order = batch->leases; order != NULL; order = order->next)
-        deliver_refusal(order, PROBLEM_BUSY);
+        deliver_refusal(order, PROBLEM_BUSY, false);
 }
 
 /* Rows of settled leases go with the next tick, not each with a sync of its own: doing a
@@ -306,7 +311,7 @@ static void send_settlements(struct lease_desk *desk)
         desk->settlements = settlement->next;
         settlement->next = NULL;
         json_begin_object(&writer);
-        json_put_member(&writer, "lease_id", settlement->lease_id);
+        json_put_member(&writer, "submission_id", settlement->submission_id);
         json_put_member(&writer, "outcome", ledger_rows_outcome_name(settlement->outcome));
         json_end_object(&writer);
         *end = settlement;
@@ -403,13 +408,12 @@ STATUS lease_start(struct lease_desk *desk, const struct lease_order *order, lea
     return STATUS_OK;
 }
 
-STATUS lease_settle(struct lease_desk *desk, const char *submission_id, const char *lease_id,
-                    enum ledger_outcome outcome)
+STATUS lease_settle(struct lease_desk *desk, const char *submission_id, enum ledger_outcome outcome)
 {
+    ENSURE(desk->settlement_count < SETTLEMENTS_MAX, WHY_BUSY);
     struct pending_settlement *settlement = calloc(1, sizeof *settlement);
     ENSURE(settlement != NULL, WHY_NO_MEMORY);
     snprintf(settlement->submission_id, sizeof settlement->submission_id, "%s", submission_id);
-    snprintf(settlement->lease_id, sizeof settlement->lease_id, "%s", lease_id);
     settlement->outcome = outcome;
     settlement->next = desk->settlements;
     desk->settlements = settlement;
@@ -417,10 +421,9 @@ STATUS lease_settle(struct lease_desk *desk, const char *submission_id, const ch
     return STATUS_OK;
 }
 
-static void on_kept(void *owner, const char *submission_id, const char *lease_id,
-                    enum ledger_outcome outcome)
+static void on_kept(void *owner, const char *submission_id, enum ledger_outcome outcome)
 {
-    status_ignore(lease_settle(owner, submission_id, lease_id, outcome),
+    status_ignore(lease_settle(owner, submission_id, outcome),
                   "its row stays, and the next start takes it up");
 }
 
@@ -448,7 +451,9 @@ void lease_tick(struct lease_desk *desk)
         status_ignore(post(desk, CONTRACT_PATH_SETTLEMENTS, nothing, strlen(nothing), on_probe,
                            desk, &desk->probe),
                       "the next tick tries again");
-    while (desk->failed != NULL) {
+    /* A vault that is not well is asked with one request and not with all that waits. */
+    unsigned most = desk->vault_is_well ? SETTLEMENTS_MAX : CONTRACT_LEASES_MAX;
+    for (unsigned i = 0; desk->failed != NULL && i < most; i++) {
         struct pending_settlement *settlement = desk->failed;
         desk->failed = settlement->next;
         settlement->next = desk->settlements;

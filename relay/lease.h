@@ -47,6 +47,7 @@ void lease_clear(struct lease *lease);
 struct lease_refusal {
     enum problem_code code;
     char detail[256];
+    bool may_be_leased; /* The vault may have carried it out: settle it. */
 };
 
 /* `lease` is NULL when refused; else its content may be moved out (by assignment and clearing). */
@@ -73,8 +74,10 @@ void lease_desk_free(struct lease_desk **desk);
 STATUS lease_start(struct lease_desk *desk, const struct lease_order *order, lease_done_fn done,
                    void *owner);
 
-/* Tells the vault, until it knows; the settlement's row is deleted then. */
-STATUS lease_settle(struct lease_desk *desk, const char *submission_id, const char *lease_id,
+/* Tells the vault, until it knows; the settlement's row is deleted then.  By its submission, whose
+ * lease's id need not have been heard: no lease is given to it from then on.  WHY_BUSY when too
+ * many wait. */
+STATUS lease_settle(struct lease_desk *desk, const char *submission_id,
                     enum ledger_outcome outcome);
 /* Takes up the settlements that the ledger kept; at start. */
 STATUS lease_resume(struct lease_desk *desk);

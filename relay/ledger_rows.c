@@ -8,6 +8,8 @@
 #include "base/own.h"
 
 #define ROW_VERSION         1u
+#define OPEN_VERSION        2u
+#define SETTLEMENT_VERSION  2u
 #define ROW_BYTES_MAX       8192u
 #define ROW_STATE_AT        1u /* Behind the version, in every row that has a state. */
 #define SUBMISSION_ENDED_AT 10u
@@ -26,12 +28,12 @@ struct key_row {
     size_t answer_size;
 };
 
-/* version u8 | created u64 | counted actor, tenant, destination, lease | has key u8 [| key] */
+/* version u8 | created u64 | counted actor, tenant, destination | leases u8 | has key u8 [| key] */
 struct open_row {
     char actor[NAME_BYTES_MAX];
     char tenant[NAME_BYTES_MAX];
     char destination[NAME_BYTES_MAX];
-    char lease_id[LEDGER_LEASE_ID_MAX];
+    bool leases; /* It may have got as far as a lease. */
     bool has_key;
     uint8_t key[LEDGER_KEY_BYTES];
 };
@@ -92,12 +94,12 @@ static STATUS put_open(struct ledger *ledger, struct db_batch *batch,
 {
     struct buffer row OWNED(buffer_free) = BUFFER(ROW_BYTES_MAX);
 
-    buffer_add_u8(&row, ROW_VERSION);
+    buffer_add_u8(&row, OPEN_VERSION);
     buffer_add_u64(&row, (uint64_t)submission->created_ms);
     add_text(&row, submission->principal);
     add_text(&row, submission->tenant);
     add_text(&row, submission->destination);
-    add_text(&row, submission->lease_id);
+    buffer_add_u8(&row, submission->token_count > 0 ? 1 : 0);
     buffer_add_u8(&row, submission->has_key ? 1 : 0);
     if (submission->has_key)
         buffer_add(&row, submission->key, sizeof submission->key);
@@ -115,14 +117,14 @@ static STATUS open_decode(const uint8_t *bytes, size_t size, struct open_row *ou
     cursor_text(&cursor, out->actor, sizeof out->actor);
     cursor_text(&cursor, out->tenant, sizeof out->tenant);
     cursor_text(&cursor, out->destination, sizeof out->destination);
-    cursor_text(&cursor, out->lease_id, sizeof out->lease_id);
+    out->leases = cursor_u8(&cursor) == 1;
     out->has_key = cursor_u8(&cursor) == 1;
     if (out->has_key) {
         const uint8_t *key = cursor_bytes(&cursor, sizeof out->key);
         ENSURE(key != NULL, WHY_FORGED);
         memcpy(out->key, key, sizeof out->key);
     }
-    ENSURE(version == ROW_VERSION && cursor_done(&cursor), WHY_FORGED);
+    ENSURE(version == OPEN_VERSION && cursor_done(&cursor), WHY_FORGED);
     return STATUS_OK;
 }
 
@@ -258,19 +260,14 @@ STATUS ledger_rows_intent_apply(struct ledger_op *op, struct ledger *ledger, str
     return put_key(ledger, batch, submission, KEY_OPEN, NULL);
 }
 
-STATUS ledger_rows_leased_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch)
-{
-    return put_open(ledger, batch, ((struct ledger_leased *)op)->submission);
-}
-
+/* version u8 | outcome u8 */
 static STATUS put_settlement(struct ledger *ledger, struct db_batch *batch, const char *id,
-                             const char *lease_id, enum ledger_outcome outcome)
+                             enum ledger_outcome outcome)
 {
     struct buffer row OWNED(buffer_free) = BUFFER(ROW_BYTES_MAX);
 
-    buffer_add_u8(&row, ROW_VERSION);
+    buffer_add_u8(&row, SETTLEMENT_VERSION);
     buffer_add_u8(&row, (uint8_t)outcome);
-    buffer_add_counted(&row, lease_id);
     TRY(buffer_status(&row));
     put(ledger, batch, LEDGER_SETTLEMENTS, id, &row);
     return STATUS_OK;
@@ -295,8 +292,8 @@ STATUS ledger_rows_end_apply(struct ledger_op *op, struct ledger *ledger, struct
     TRY(put_submission(ledger, batch, submission, end));
     db_batch_delete(batch, ledger_db(ledger), LEDGER_OPEN, submission->id, strlen(submission->id));
     TRY(put_key(ledger, batch, submission, key_state_after(end), end->answer));
-    if (submission->lease_id[0] != '\0')
-        TRY(put_settlement(ledger, batch, submission->id, submission->lease_id, end->outcome));
+    if (end->settles)
+        TRY(put_settlement(ledger, batch, submission->id, end->outcome));
     const char *outcome =
         strcmp(end->code, "ok") == 0 ? ledger_rows_outcome_name(end->outcome) : end->code;
     return audit(ledger, batch, submission, "card.outcome", outcome);
@@ -328,15 +325,13 @@ STATUS ledger_rows_settlements(struct ledger *ledger, ledger_settlement_fn each,
         const uint8_t *key = db_iterator_key(at, &key_size);
         const uint8_t *value = db_iterator_value(at, &size);
         char id[LEDGER_ID_MAX] = "";
-        char lease_id[LEDGER_LEASE_ID_MAX] = "";
         struct cursor cursor = cursor_over(value, size);
         uint8_t version = cursor_u8(&cursor);
         uint8_t outcome = cursor_u8(&cursor);
-        cursor_text(&cursor, lease_id, sizeof lease_id);
-        ENSURE(version == ROW_VERSION && cursor_done(&cursor), WHY_FORGED);
+        ENSURE(version == SETTLEMENT_VERSION && cursor_done(&cursor), WHY_FORGED);
         ENSURE(outcome <= LEDGER_ANSWERED && key_size < sizeof id, WHY_FORGED);
         memcpy(id, key, key_size);
-        each(owner, id, lease_id, (enum ledger_outcome)outcome);
+        each(owner, id, (enum ledger_outcome)outcome);
     }
     return db_iterator_status(at);
 }
@@ -366,8 +361,8 @@ static STATUS recover_one(struct ledger *ledger, struct db_batch *batch, const c
     if (open->has_key)
         TRY(patch(ledger, batch, LEDGER_KEYS, open->key, sizeof open->key, KEY_IN_DOUBT));
     /* Whether bytes left is not known; so the CVV must not be used for anything else. */
-    if (open->lease_id[0] != '\0')
-        TRY(put_settlement(ledger, batch, id, open->lease_id, LEDGER_SENT_NO_ANSWER));
+    if (open->leases)
+        TRY(put_settlement(ledger, batch, id, LEDGER_SENT_NO_ANSWER));
     db_batch_delete(batch, ledger_db(ledger), LEDGER_OPEN, id, strlen(id));
     struct audit_entry entry = {.actor = open->actor,
                                 .origin = "relay",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* relay/ledger_rows.h -- the operations on the ledger: intent, lease, outcome, settled; recovery.
+/* relay/ledger_rows.h -- the operations on the ledger: intent, outcome, settled; recovery.
  *
  * In      a submission as its journey goes on.
  * Out     its rows: submission, open, idempotency key, settlement; and its audit entries.
@@ -22,7 +22,7 @@ const char *ledger_rows_outcome_name(enum ledger_outcome outcome);
  * change while an op that points here is out. */
 struct ledger_submission {
     char id[LEDGER_ID_MAX];
-    char lease_id[LEDGER_LEASE_ID_MAX]; /* "" until leased. */
+    char lease_id[LEDGER_LEASE_ID_MAX]; /* "" until leased; for the record. */
     int64_t created_ms;
     const char *principal;
     const char *tenant;
@@ -35,7 +35,7 @@ struct ledger_submission {
     const char *bundle;
     const char *rule;
     const char *tokens[LEDGER_TOKENS_MAX];
-    unsigned token_count;
+    unsigned token_count; /* Without any it asks for no lease. */
     bool has_key;
     uint8_t key[LEDGER_KEY_BYTES];    /* Digest of principal, destination, idempotency key. */
     uint8_t digest[LEDGER_KEY_BYTES]; /* Of method, target and body, tokens in place. */
@@ -61,14 +61,6 @@ struct ledger_intent {
 STATUS ledger_rows_intent_apply(struct ledger_op *op, struct ledger *ledger,
                                 struct db_batch *batch);
 
-/* Remembers the lease of a submission under way, so that a restart can settle it. */
-struct ledger_leased {
-    struct ledger_op op;
-    const struct ledger_submission *submission;
-};
-STATUS ledger_rows_leased_apply(struct ledger_op *op, struct ledger *ledger,
-                                struct db_batch *batch);
-
 struct ledger_end {
     struct ledger_op op;
     const struct ledger_submission *submission;
@@ -77,6 +69,7 @@ struct ledger_end {
     int status;                  /* The gateway's; 0: none. */
     const struct buffer *answer; /* To be replayed; NULL: none that could be. */
     bool answer_lost;            /* There was one, too large to keep. */
+    bool settles;                /* The vault may hold a lease, and is to be told. */
     int64_t duration_us;
 };
 STATUS ledger_rows_end_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch);
@@ -98,7 +91,7 @@ struct ledger_entry {
 STATUS ledger_rows_entry_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch);
 
 /* Walks settlements that wait, from the store, at start. */
-typedef void (*ledger_settlement_fn)(void *owner, const char *submission_id, const char *lease_id,
+typedef void (*ledger_settlement_fn)(void *owner, const char *submission_id,
                                      enum ledger_outcome outcome);
 STATUS ledger_rows_settlements(struct ledger *ledger, ledger_settlement_fn each, void *owner);
 

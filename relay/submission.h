@@ -49,6 +49,7 @@ struct submission {
     struct resolve_waiter waiter;
     char addresses[ADDRESS_LIST_MAX];
     struct lease lease;
+    bool settles; /* The vault gave a lease, or may have. */
     struct buffer filled; /* With cards: wiped as soon as it was sent. */
     struct client_op *sending;
     struct buffer answer;   /* The gateway's, guarded and encoded. */
@@ -60,9 +61,8 @@ struct submission {
     int64_t begun_us;
     int64_t step_us;
 
-    /* Ledger operations; at most one of each, and `noting` may be out beside another. */
+    /* Ledger operations, one at a time. */
     struct ledger_intent intent;
-    struct ledger_leased noting;
     struct ledger_end end;
     struct ledger_entry entry;
     unsigned out_count; /* How many are out. */

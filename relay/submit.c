@@ -137,23 +137,6 @@ static void step_resolve(struct submission *submission)
 
 /* --- Lease --- */
 
-static void on_noted(struct ledger_op *op)
-{
-    /* Nobody waits for this.  Where it failed, a restart leaves the lease to run out by itself. */
-    submission_home(SUBMISSION_OF(op, noting.op));
-}
-
-/* Only for a CVV does it matter that a restart can settle: it must not be used again. */
-static void note_lease(struct submission *submission)
-{
-    if (submission->lease.cvv_count == 0)
-        return;
-    submission->noting = (struct ledger_leased){.submission = &submission->row};
-    submission->noting.op.apply = ledger_rows_leased_apply;
-    submission->noting.op.done = on_noted;
-    status_ignore(submission_out(submission, &submission->noting.op), "as on_noted() says");
-}
-
 static void on_leased(void *owner, struct lease *lease, const struct lease_refusal *refusal)
 {
     struct submission *submission = owner;
@@ -161,14 +144,15 @@ static void on_leased(void *owner, struct lease *lease, const struct lease_refus
     submission->outcome.lease_us = clock_monotonic_us() - submission->step_us;
     metric_observe_us(submission->relay->metrics.lease, submission->outcome.lease_us);
     if (lease == NULL) {
+        submission->settles = refusal->may_be_leased;
         snprintf(submission->detail, sizeof submission->detail, "%s", refusal->detail);
         give_up(submission, refusal->code, ANSWER_FAILED_VAULT);
         return;
     }
     submission->lease = *lease;
     *lease = (struct lease){0}; /* Moved out. */
+    submission->settles = true;
     memcpy(submission->row.lease_id, submission->lease.id, sizeof submission->row.lease_id);
-    note_lease(submission);
     step_fill(submission);
 }
 
@@ -429,10 +413,10 @@ static void on_ended(struct ledger_op *op)
         submission->outcome.failed = ANSWER_FAILED_RELAY;
         submission->outcome.safe_to_retry = false;
     }
-    if (submission->row.lease_id[0] != '\0')
-        status_ignore(lease_settle(submission->relay->desk, submission->row.id,
-                                   submission->row.lease_id, submission->outcome.outcome),
-                      "its row stays, and the next start takes it up");
+    if (submission->settles)
+        status_ignore(
+            lease_settle(submission->relay->desk, submission->row.id, submission->outcome.outcome),
+            "its row stays, and the next start takes it up");
     send_back(submission);
 }
 
@@ -450,6 +434,7 @@ static void step_end(struct submission *submission)
         .status = status,
         .answer = keeps ? &submission->answer : NULL,
         .answer_lost = submission->answered && !keeps,
+        .settles = submission->settles,
         .duration_us = clock_monotonic_us() - submission->begun_us,
     };
     submission->end.op.apply = ledger_rows_end_apply;

@@ -83,8 +83,8 @@ static enum ledger_found intend(const struct ledger_submission *of, struct buffe
     return intent.found;
 }
 
-static void finish(const struct ledger_submission *of, enum ledger_outcome outcome,
-                   const struct buffer *answer, bool lost)
+static void finish_leased(const struct ledger_submission *of, enum ledger_outcome outcome,
+                          const struct buffer *answer, bool lost, bool settles)
 {
     struct ledger_end end = {.op = {.apply = ledger_rows_end_apply, .done = nowhere},
                              .submission = of,
@@ -92,9 +92,16 @@ static void finish(const struct ledger_submission *of, enum ledger_outcome outco
                              .code = "ok",
                              .status = 200,
                              .answer = answer,
-                             .answer_lost = lost};
+                             .answer_lost = lost,
+                             .settles = settles};
     ledger_run(ledger, &end.op);
     cr_assert(!failed(end.op.status), "%s", end.op.status.where);
+}
+
+static void finish(const struct ledger_submission *of, enum ledger_outcome outcome,
+                   const struct buffer *answer, bool lost)
+{
+    finish_leased(of, outcome, answer, lost, false);
 }
 
 static bool has_row(enum ledger_family family, const char *id)
@@ -247,11 +254,10 @@ Test(ledger, calls_in_doubt_after_a_restart_what_had_no_outcome)
     cr_assert_eq(intend(&retry, NULL), LEDGER_FOUND_NOTHING);
 }
 
-/* Settlements as the store has them: "id lease outcome;". */
-static void add_settlement(void *owner, const char *submission_id, const char *lease_id,
-                           enum ledger_outcome outcome)
+/* Settlements as the store has them: "id outcome;". */
+static void add_settlement(void *owner, const char *submission_id, enum ledger_outcome outcome)
 {
-    buffer_format(owner, "%s %s %s;", submission_id, lease_id, ledger_rows_outcome_name(outcome));
+    buffer_format(owner, "%s %s;", submission_id, ledger_rows_outcome_name(outcome));
 }
 
 static const char *settlements(struct buffer *text)
@@ -268,10 +274,9 @@ Test(ledger, keeps_a_settlement_until_it_is_settled)
     struct buffer after OWNED(buffer_free) = {0};
 
     intend(&shop, NULL);
-    snprintf(shop.lease_id, sizeof shop.lease_id, "lea_1");
-    finish(&shop, LEDGER_ANSWERED, NULL, false);
+    finish_leased(&shop, LEDGER_ANSWERED, NULL, false, true);
     ledger_reopen();
-    cr_assert_str_eq(settlements(&before), "sub_test_1 lea_1 answered;");
+    cr_assert_str_eq(settlements(&before), "sub_test_1 answered;");
 
     struct ledger_settled settled = {.op = {.apply = ledger_rows_settled_apply, .done = nowhere},
                                      .ids = {"sub_test_1"},
@@ -280,20 +285,17 @@ Test(ledger, keeps_a_settlement_until_it_is_settled)
     cr_assert_str_eq(settlements(&after), "");
 }
 
-Test(ledger, settles_after_a_restart_the_lease_that_was_noted)
+Test(ledger, settles_after_a_restart_what_may_have_been_leased)
 {
-    struct ledger_submission noted = submission("sub_test_1", 1, 1);
+    struct ledger_submission paid = submission("sub_test_1", 1, 1);
     struct ledger_submission bare = submission("sub_test_2", 2, 1);
     struct buffer text OWNED(buffer_free) = {0};
 
-    intend(&noted, NULL);
+    bare.token_count = 0; /* It asks for no lease. */
+    intend(&paid, NULL);
     intend(&bare, NULL);
-    snprintf(noted.lease_id, sizeof noted.lease_id, "lea_1");
-    struct ledger_leased leased = {.op = {.apply = ledger_rows_leased_apply, .done = nowhere},
-                                   .submission = &noted};
-    ledger_run(ledger, &leased.op);
     ledger_reopen();
-    cr_assert_str_eq(settlements(&text), "sub_test_1 lea_1 sent_no_answer;");
+    cr_assert_str_eq(settlements(&text), "sub_test_1 sent_no_answer;");
 }
 
 static STATUS break_apply(struct ledger_op *op, struct ledger *in, struct db_batch *batch)

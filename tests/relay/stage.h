@@ -33,7 +33,13 @@
     "amount=100&payment_method_data[card][number]=" PAN                                            \
     "&payment_method_data[card][exp_month]=12&payment_method_data[card][cvc]=737"
 
-enum vault_does { VAULT_LEASES, VAULT_REFUSES, VAULT_IS_SEALED, VAULT_TALKS_NONSENSE };
+enum vault_does {
+    VAULT_LEASES,
+    VAULT_REFUSES,
+    VAULT_IS_SEALED,
+    VAULT_TALKS_NONSENSE,
+    VAULT_LOSES_LEASES, /* Hangs up where it is asked for one. */
+};
 enum gateway_does {
     GATEWAY_ECHOES, /* The body it got, and the number in a header. */
     GATEWAY_HANGS_UP,
@@ -68,6 +74,7 @@ static struct {
     char gateway_headers[4096];
     char lease_body[65536];
     char settled[8][64]; /* Outcomes, in order. */
+    char settle_body[65536];
     unsigned settled_count;
 } stage;
 
@@ -146,11 +153,16 @@ static void on_vault_call(void *owner, struct http_call *call)
         return;
     }
     if (strcmp(http_path(call), CONTRACT_PATH_SETTLEMENTS) == 0) {
+        memcpy(stage.settle_body, text, size + 1);
         vault_settle(call, text);
         return;
     }
     stage.lease_requests++;
     memcpy(stage.lease_body, text, size + 1);
+    if (stage.vault_does == VAULT_LOSES_LEASES) {
+        http_abort(call, NULL, 0);
+        return;
+    }
     vault_lease(call, count_of(text, "submission_id"));
 }
 

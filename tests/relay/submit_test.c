@@ -230,6 +230,32 @@ Test(submit, calls_no_vault_well_that_it_did_not_hear_of_late)
     cr_assert(!lease_vault_is_well(stage.relay.desk));
 }
 
+Test(submit, settles_by_its_submission_a_lease_that_may_have_been_given)
+{
+    char body[96];
+    char id[LEDGER_ID_MAX] = "";
+
+    stage.vault_does = VAULT_LOSES_LEASES;
+    struct heard heard = ask("/sandbox/x", NULL, PAYMENT);
+    cr_assert_eq(heard.status, 503);
+    cr_assert(says(&heard, "cardkeep-outcome: not_sent\n"));
+    cr_assert_str_eq(last_outcome(), "not_sent");
+    const char *at = strstr(heard.headers, "cardkeep-submission: ");
+    cr_assert_neq(at, NULL);
+    cr_assert_eq(sscanf(at, "cardkeep-submission: %31s", id), 1);
+    snprintf(body, sizeof body, "{\"settlements\":[{\"submission_id\":\"%s\",\"outcome\":", id);
+    cr_assert_neq(strstr(stage.settle_body, body), NULL, "%s", stage.settle_body);
+    cr_assert_eq(stage.gateway_calls, 0u);
+}
+
+Test(submit, settles_nothing_where_a_lease_was_refused)
+{
+    stage.vault_does = VAULT_REFUSES;
+    cr_assert_eq(ask("/sandbox/x", NULL, PAYMENT).status, 410);
+    run_for(100);
+    cr_assert_eq(stage.settled_count, 0u);
+}
+
 Test(submit, settles_later_what_the_vault_could_not_take)
 {
     stage.gateway_does = GATEWAY_WAITS;
