@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM_BYTES_MIN 256u
+#define ROOM_BYTES_MIN 512u
 
 /* What holds at every moment: `capacity` bytes and one more are allocated (or none at all), and
  * everything behind `size` is zero.  So growing needs no clearing, and a NUL always follows. */
@@ -48,7 +48,7 @@ static bool buffer_grow(struct buffer *buffer, size_t needed)
     return true;
 }
 
-uint8_t *buffer_extend(struct buffer *buffer, size_t size)
+uint8_t *buffer_extend_more(struct buffer *buffer, size_t size)
 {
     assert(buffer != NULL);
     assert(buffer->bytes_max < SIZE_MAX);
@@ -67,47 +67,22 @@ uint8_t *buffer_extend(struct buffer *buffer, size_t size)
     return room;
 }
 
-void buffer_add(struct buffer *buffer, const void *bytes, size_t size)
-{
-    assert(bytes != NULL || size == 0);
-    uint8_t *room = buffer_extend(buffer, size);
-    if (room != NULL && size > 0)
-        memcpy(room, bytes, size);
-}
-
 void buffer_add_text(struct buffer *buffer, const char *text)
 {
     assert(text != NULL);
     buffer_add(buffer, text, strlen(text));
 }
 
-static void buffer_add_number(struct buffer *buffer, uint64_t value, unsigned size)
+void buffer_add_decimal(struct buffer *buffer, uint64_t value)
 {
-    uint8_t *room = buffer_extend(buffer, size);
-    if (room == NULL)
-        return;
-    for (unsigned i = 0; i < size; i++)
-        room[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
-}
+    char digits[20]; /* Of UINT64_MAX. */
+    size_t at = sizeof digits;
 
-void buffer_add_u8(struct buffer *buffer, uint8_t value)
-{
-    buffer_add_number(buffer, value, 1);
-}
-
-void buffer_add_u16(struct buffer *buffer, uint16_t value)
-{
-    buffer_add_number(buffer, value, 2);
-}
-
-void buffer_add_u32(struct buffer *buffer, uint32_t value)
-{
-    buffer_add_number(buffer, value, 4);
-}
-
-void buffer_add_u64(struct buffer *buffer, uint64_t value)
-{
-    buffer_add_number(buffer, value, 8);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buffer_add(buffer, digits + at, sizeof digits - at);
 }
 
 void buffer_add_counted(struct buffer *buffer, const char *text)

@@ -53,8 +53,10 @@ rocksdb_options_t *db_tune_family(bool random_keys, rocksdb_cache_t *cache)
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(blocks, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(blocks, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(blocks, 1);
-    rocksdb_block_based_options_set_filter_policy(
-        blocks, rocksdb_filterpolicy_create_bloom_full(TUNE_BLOOM_BITS));
+    /* Keys that count upwards are asked for only where they are: their files' ranges tell. */
+    if (random_keys)
+        rocksdb_block_based_options_set_filter_policy(
+            blocks, rocksdb_filterpolicy_create_bloom_full(TUNE_BLOOM_BITS));
     rocksdb_block_based_options_set_whole_key_filtering(blocks, 1);
     rocksdb_options_set_block_based_table_factory(made, blocks);
 

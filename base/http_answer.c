@@ -85,6 +85,13 @@ static void add_header(h2o_req_t *req, const char *name, const char *value)
                           value_copy.base, value_copy.len);
 }
 
+/* A header of every answer: its name and value are lent for as long as the request lives. */
+static void add_own(h2o_req_t *req, const char *name, const char *value)
+{
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, value,
+                          strlen(value));
+}
+
 static void add_headers(h2o_req_t *req, const char *const *headers)
 {
     bool cacheable = false;
@@ -98,8 +105,8 @@ static void add_headers(h2o_req_t *req, const char *const *headers)
         add_header(req, headers[0], headers[1]);
     }
     if (!cacheable)
-        add_header(req, "cache-control", "no-store");
-    add_header(req, "x-content-type-options", "nosniff");
+        add_own(req, "cache-control", "no-store");
+    add_own(req, "x-content-type-options", "nosniff");
 }
 
 static bool may_have_body(int status)
@@ -118,7 +125,7 @@ static void send_answer(struct http_call *call, const struct http_answer *answer
     if (answer->content_type != NULL)
         add_header(req, "content-type",
                    is_one_line(answer->content_type) ? answer->content_type : opaque_type);
-    add_header(req, "request-id", call->id);
+    add_own(req, "request-id", call->id);
     add_headers(req, answer->headers);
     if (answer->status == 503 && answer->headers == NULL)
         add_header(req, "retry-after", "1");

@@ -212,14 +212,34 @@ bool json_equals(const struct json *json, uint32_t node, const char *text)
     const struct json_node *found = node_of(json, node, JSON_STRING);
     if (found == NULL)
         return false;
-    if (!found->escaped)
-        return strlen(text) == found->size &&
-               memcmp(json->bytes + found->start, text, found->size) == 0;
+    const char *start = (const char *)json->bytes + found->start;
+    if (!found->escaped && found->size == 0)
+        return *text == '\0';
+    if (!found->escaped) /* The first byte settles most of it. */
+        return *text == *start && strncmp(text, start, found->size) == 0 &&
+               text[found->size] == '\0';
     struct text bytes = text_over(json->bytes, found);
     int byte = text_next(&bytes);
     for (; byte > 0 && (uint8_t)*text == byte; text++)
         byte = text_next(&bytes);
     return byte < 0 && *text == '\0';
+}
+
+static STATUS escaped_read(const struct json *json, const struct json_node *node, char *out,
+                           size_t out_size, size_t *out_length)
+{
+    size_t length = 0;
+    struct text text = text_over(json->bytes, node);
+    for (int byte = text_next(&text); byte >= 0; byte = text_next(&text)) {
+        ENSURE(byte != 0, WHY_BAD_INPUT);
+        length++;
+    }
+    ENSURE(length < out_size, WHY_LIMIT);
+    text = text_over(json->bytes, node);
+    for (size_t i = 0; i < length; i++)
+        out[i] = (char)text_next(&text);
+    *out_length = length;
+    return STATUS_OK;
 }
 
 STATUS json_read_text(const struct json *json, uint32_t node, char *out, size_t out_size,
@@ -228,16 +248,13 @@ STATUS json_read_text(const struct json *json, uint32_t node, char *out, size_t 
     assert(out != NULL);
     const struct json_node *found = node_of(json, node, JSON_STRING);
     ENSURE(found != NULL, WHY_BAD_INPUT);
-    size_t length = 0;
-    struct text text = text_over(json->bytes, found);
-    for (int byte = text_next(&text); byte >= 0; byte = text_next(&text)) {
-        ENSURE(byte != 0, WHY_BAD_INPUT);
-        length++;
+    size_t length = found->size;
+    if (found->escaped) {
+        TRY(escaped_read(json, found, out, out_size, &length));
+    } else {
+        ENSURE(length < out_size, WHY_LIMIT);
+        memcpy(out, json->bytes + found->start, length);
     }
-    ENSURE(length < out_size, WHY_LIMIT);
-    text = text_over(json->bytes, found);
-    for (size_t i = 0; i < length; i++)
-        out[i] = (char)text_next(&text);
     out[length] = '\0';
     if (out_length != NULL)
         *out_length = length;

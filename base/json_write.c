@@ -2,7 +2,6 @@
 #include "base/json.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <string.h>
 
 struct json_writer json_writer_over(struct buffer *out)
@@ -72,12 +71,22 @@ static void escape_add(struct buffer *out, uint8_t byte)
         buffer_format(out, "\\u%04x", byte);
 }
 
+/* How many of the first bytes are ASCII that stands for itself: mostly all. */
+static size_t plain_size(const uint8_t *bytes, size_t size)
+{
+    size_t at = 0;
+    while (at < size && bytes[at] >= 0x20 && bytes[at] < 0x80 && bytes[at] != '"' &&
+           bytes[at] != '\\')
+        at++;
+    return at;
+}
+
 /* Copies runs of what needs no change at once, and all else one by one. */
 static void string_add(struct buffer *out, const uint8_t *bytes, size_t size)
 {
     buffer_add_u8(out, '"');
     size_t run = 0;
-    size_t at = 0;
+    size_t at = plain_size(bytes, size);
     while (at < size) {
         uint32_t step = json_utf8_size(bytes + at, size - at);
         bool plain =
@@ -127,7 +136,9 @@ void json_put_text(struct json_writer *writer, const char *text)
 void json_put_int(struct json_writer *writer, int64_t value)
 {
     item_begin(writer);
-    buffer_format(writer->out, "%" PRId64, value);
+    if (value < 0)
+        buffer_add_u8(writer->out, '-');
+    buffer_add_decimal(writer->out, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
 void json_put_raw(struct json_writer *writer, const void *json, size_t size)
@@ -159,6 +170,13 @@ void json_put_member_int(struct json_writer *writer, const char *key, int64_t va
 {
     json_key(writer, key);
     json_put_int(writer, value);
+}
+
+void json_put_member_u64(struct json_writer *writer, const char *key, uint64_t value)
+{
+    json_key(writer, key);
+    item_begin(writer);
+    buffer_add_decimal(writer->out, value);
 }
 
 void json_put_member_bool(struct json_writer *writer, const char *key, bool value)

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <openssl/evp.h>
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,8 @@ static_assert(AEAD_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "ke
 
 struct aead {
     EVP_CIPHER *gcm;     /* Fetched once: a fetch per message costs more than the message. */
-    EVP_CIPHER_CTX *ctx; /* Reused by every message, holding no key in between. */
+    EVP_CIPHER_CTX *ctx; /* Reused by every message. */
+    bool keyed;          /* It knows the last message's key. */
 };
 
 void aead_free(struct aead **aead)
@@ -95,11 +97,14 @@ static STATUS gcm_open(struct aead *aead, const struct aead_input *input, const 
     return STATUS_OK;
 }
 
-/* The context outlives the message; what it knows of the message's key must not. */
-static void gcm_forget_key(struct aead *aead)
+void aead_forget(struct aead *aead)
 {
     static const uint8_t nothing[AEAD_KEY_BYTES];
 
+    assert(aead != NULL);
+    if (!aead->keyed)
+        return;
+    aead->keyed = false;
     int rc = EVP_EncryptInit_ex2(aead->ctx, aead->gcm, nothing, nothing, NULL);
     if (rc != 1)
         EVP_CIPHER_CTX_reset(aead->ctx);
@@ -113,9 +118,8 @@ STATUS aead_seal(struct aead *aead, const struct aead_input *input, const uint8_
     assert(size <= INT_MAX - AEAD_TAG_BYTES);
     assert(aead_nonce_bytes(input->suite) > 0);
     if (input->suite == AEAD_AES_256_GCM) {
-        struct status status = gcm_seal(aead, input, plain, size, out);
-        gcm_forget_key(aead);
-        return status;
+        aead->keyed = true;
+        return gcm_seal(aead, input, plain, size, out);
     }
     int rc = crypto_aead_xchacha20poly1305_ietf_encrypt(out, NULL, plain, size, input->associated,
                                                         input->associated_size, NULL, input->nonce,
@@ -135,8 +139,8 @@ STATUS aead_open(struct aead *aead, const struct aead_input *input, const uint8_
     size_t size = sealed_size - AEAD_TAG_BYTES;
     struct status status = STATUS_OK;
     if (input->suite == AEAD_AES_256_GCM) {
+        aead->keyed = true;
         status = gcm_open(aead, input, sealed, size, out);
-        gcm_forget_key(aead);
     } else if (crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed, sealed_size,
                                                           input->associated, input->associated_size,
                                                           input->nonce, input->key) != 0) {

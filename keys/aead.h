@@ -49,4 +49,8 @@ STATUS aead_seal(struct aead *aead, const struct aead_input *input, const uint8_
 STATUS aead_open(struct aead *aead, const struct aead_input *input, const uint8_t *sealed,
                  size_t sealed_size, uint8_t *out);
 
+/* The context keeps the last message's key until the next one's takes its place, or until here: to
+ * forget costs as much as a message, so who does many at once forgets once. */
+void aead_forget(struct aead *aead);
+
 #endif

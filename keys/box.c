@@ -141,6 +141,12 @@ STATUS box_seal(struct box *box, struct kdf *kdf, enum aead_suite suite,
     return status;
 }
 
+void box_forget(struct box *box)
+{
+    assert(box != NULL);
+    aead_forget(box->aead);
+}
+
 STATUS box_key_id(struct box_sealed sealed, uint64_t *out_key_id)
 {
     assert(out_key_id != NULL);

@@ -67,6 +67,9 @@ struct box_sealed {
 STATUS box_open(struct box *box, struct kdf *kdf, const struct box_place *place,
                 struct box_sealed sealed, uint8_t *out_plain, size_t plain_max, size_t *out_size);
 
+/* Forgets the key that the last box was sealed or opened with. */
+void box_forget(struct box *box);
+
 /* The key that sealed it, from the header.  WHY_FORGED: too short, or another version. */
 STATUS box_key_id(struct box_sealed sealed, uint64_t *out_key_id);
 

@@ -2,10 +2,8 @@
 #include "keys/envelope.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/own.h"
 #include "keys/box.h"
 
 #define LABEL_PREFIX    "cardkeep/v1/"
@@ -33,7 +31,8 @@ static STATUS place_encode(const struct keyring *ring, const struct envelope_pla
 
     assert(purpose_size >= 1 && purpose_size <= ENVELOPE_PURPOSE_MAX);
     assert(strlen(place->tenant) < KEYRING_TENANT_BYTES_MAX);
-    (void)snprintf(label, LABEL_BYTES_MAX, LABEL_PREFIX "%s", place->purpose);
+    memcpy(label, LABEL_PREFIX, sizeof LABEL_PREFIX);
+    memcpy(label + sizeof LABEL_PREFIX - 1, place->purpose, purpose_size + 1);
     buffer_add_counted(bytes, keyring_environment(ring));
     buffer_add_counted(bytes, place->tenant);
     buffer_add_u16(bytes, sizeof place->object);
@@ -63,7 +62,8 @@ STATUS envelope_seal(struct keyring *ring, uint64_t key_id, enum envelope_suite 
     TRY(keyring_kdf(ring, key_id, true, &kdf, &info));
     ENSURE(key_is_for(info, place), WHY_DENIED);
 
-    OWNED(buffer_free) struct buffer bytes = BUFFER(PLACE_BYTES_MAX);
+    uint8_t room[PLACE_BYTES_MAX + 1] = {0};
+    struct buffer bytes = BUFFER_OVER(room);
     char label[LABEL_BYTES_MAX];
     struct box_place where;
     TRY(place_encode(ring, place, key_id, &bytes, label, &where));
@@ -84,7 +84,8 @@ STATUS envelope_open(struct keyring *ring, const struct envelope_place *place,
     TRY(keyring_kdf(ring, key_id, false, &kdf, &info));
     ENSURE(key_is_for(info, place), WHY_FORGED);
 
-    OWNED(buffer_free) struct buffer bytes = BUFFER(PLACE_BYTES_MAX);
+    uint8_t room[PLACE_BYTES_MAX + 1] = {0};
+    struct buffer bytes = BUFFER_OVER(room);
     char label[LABEL_BYTES_MAX];
     struct box_place where;
     TRY(place_encode(ring, place, key_id, &bytes, label, &where));

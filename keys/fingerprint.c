@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "base/own.h"
 
 #define HEAD_BYTES_MAX  256u
 #define LABEL_BYTES_MAX 32u
@@ -30,7 +29,8 @@ STATUS fingerprint_make(struct keyring *ring, const char *tenant, const struct s
     TRY(keyring_use(ring, tenant, KEY_PURPOSE_FINGERPRINT, now_ms, &key_id));
     TRY(keyring_kdf(ring, key_id, true, &kdf, NULL));
 
-    OWNED(buffer_free) struct buffer head = BUFFER(HEAD_BYTES_MAX);
+    uint8_t room[HEAD_BYTES_MAX + 1] = {0};
+    struct buffer head = BUFFER_OVER(room);
     buffer_add_counted(&head, "cardkeep/v1/fingerprint");
     buffer_add_counted(&head, keyring_environment(ring));
     buffer_add_counted(&head, tenant);
@@ -52,7 +52,8 @@ STATUS fingerprint_index(struct keyring *ring, const char *label, const void *by
     TRY(keyring_use(ring, "", KEY_PURPOSE_INDEX, now_ms, &key_id));
     TRY(keyring_kdf(ring, key_id, true, &kdf, NULL));
 
-    OWNED(buffer_free) struct buffer head = BUFFER(HEAD_BYTES_MAX);
+    uint8_t room[HEAD_BYTES_MAX + 1] = {0};
+    struct buffer head = BUFFER_OVER(room);
     buffer_add_counted(&head, "cardkeep/v1/index");
     buffer_add_counted(&head, keyring_environment(ring));
     buffer_add_counted(&head, label);

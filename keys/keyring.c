@@ -230,6 +230,12 @@ const char *keyring_environment(const struct keyring *ring)
     return ring->environment;
 }
 
+void keyring_rest(struct keyring *ring)
+{
+    assert(ring != NULL);
+    box_forget(ring->box);
+}
+
 struct box *keyring_box(struct keyring *ring)
 {
     return ring->box;

@@ -116,6 +116,9 @@ STATUS keyring_change_state(struct keyring *ring, uint64_t key_id, enum key_stat
 STATUS keyring_kdf(struct keyring *ring, uint64_t key_id, bool to_encrypt, struct kdf **out_kdf,
                    const struct key_info **out_info);
 
+/* Forgets the key of the object that was sealed or opened last: for the end of a turn. */
+void keyring_rest(struct keyring *ring);
+
 const char *keyring_environment(const struct keyring *ring);
 
 /* Counts the manifests ever made: with it in the audit log, a store that was rolled back as a whole

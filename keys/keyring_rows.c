@@ -62,7 +62,9 @@ STATUS keyring_row_wrap(struct keyring *ring, const struct key_info *info, struc
         .size = KEYRING_KEY_BYTES,
         .padded = KEYRING_KEY_BYTES,
     };
-    TRY(box_seal(ring->box, parent, AEAD_AES_256_GCM, &place, &key, &out));
+    struct status status = box_seal(ring->box, parent, AEAD_AES_256_GCM, &place, &key, &out);
+    box_forget(ring->box);
+    TRY(status);
     TRY(buffer_status(&out));
     assert(out.size == KEYRING_SEALED_BYTES);
     memcpy(sealed, out.bytes, KEYRING_SEALED_BYTES);
@@ -79,8 +81,10 @@ STATUS keyring_row_unwrap(struct keyring *ring, const struct keyring_entry *entr
 
     size_t size = 0;
     struct box_sealed sealed = {.bytes = entry->sealed, .size = sizeof entry->sealed};
-    TRY(box_open(ring->box, parent, &place, sealed, secret_bytes(ring->scratch), KEYRING_KEY_BYTES,
-                 &size));
+    struct status status = box_open(ring->box, parent, &place, sealed, secret_bytes(ring->scratch),
+                                    KEYRING_KEY_BYTES, &size);
+    box_forget(ring->box);
+    TRY(status);
     ENSURE(size == KEYRING_KEY_BYTES, WHY_FORGED);
     return STATUS_OK;
 }

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/encode.h"
@@ -50,16 +49,6 @@ static void put_own(struct json_writer *writer, const char *key, const char *tex
         json_put_member(writer, key, text);
 }
 
-static void put_count(struct json_writer *writer, const char *key, uint64_t value)
-{
-    char digits[24];
-    int size = snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
-    assert(size > 0 && (size_t)size < sizeof digits);
-
-    json_key(writer, key);
-    json_put_raw(writer, digits, (size_t)size);
-}
-
 static void put_policy(struct json_writer *writer, const struct audit_entry *entry)
 {
     if (entry->bundle == NULL && entry->rule == NULL && entry->decision == NULL)
@@ -78,8 +67,8 @@ static void put_key(struct json_writer *writer, const struct audit_entry *entry)
         return;
     json_key(writer, "key");
     json_begin_object(writer);
-    put_count(writer, "id", entry->key_id);
-    put_count(writer, "version", entry->key_version);
+    json_put_member_u64(writer, "id", entry->key_id);
+    json_put_member_u64(writer, "version", entry->key_version);
     json_end_object(writer);
 }
 
@@ -121,7 +110,7 @@ STATUS audit_entry_write(const struct audit_entry *entry, uint64_t seq, struct b
 
     struct json_writer writer = json_writer_over(out);
     json_begin_object(&writer);
-    put_count(&writer, "seq", seq);
+    json_put_member_u64(&writer, "seq", seq);
     json_put_member(&writer, "ts", ts);
     put(&writer, "actor", entry->actor);
     put(&writer, "on_behalf_of", entry->on_behalf_of);
@@ -137,7 +126,7 @@ STATUS audit_entry_write(const struct audit_entry *entry, uint64_t seq, struct b
     put(&writer, "request_id", entry->request_id);
     put(&writer, "detail", entry->detail);
     if (entry->count != 0)
-        put_count(&writer, "count", entry->count);
+        json_put_member_u64(&writer, "count", entry->count);
     put_items(&writer, entry);
     put_salt(&writer);
     json_end_object(&writer);

@@ -221,6 +221,7 @@ void keeper_commit(struct keeper *keeper, int64_t now_ms)
         audit_log_committed(keeper->log);
         keyring_stored(keeper->ring);
     }
+    keyring_rest(keeper->ring);
     buffer_clear(&keeper->note);
     db_batch_clear(keeper->batch);
     overlay_rewind(&keeper->store.turn, 0);

@@ -46,6 +46,7 @@ STATUS store_open(struct store *out_store, struct db *db, struct keyring *ring)
         .ring = ring,
         .scratch = BUFFER(STORE_ROW_BYTES_MAX),
         .value = BUFFER(STORE_ROW_BYTES_MAX),
+        .covered = BUFFER(STORE_ROW_BYTES_MAX + 64),
     };
     return overlay_open(&out_store->turn);
 }
@@ -55,6 +56,7 @@ void store_close(struct store *store)
     overlay_close(&store->turn);
     buffer_free(&store->scratch);
     buffer_free(&store->value);
+    buffer_free(&store->covered);
 }
 
 /* A row goes into the batch and becomes visible to the rest of the turn. */
@@ -105,14 +107,15 @@ static STATUS store_seal(struct store *store, enum store_family family, const vo
                          uint8_t out[static STORE_SEAL_BYTES])
 {
     uint8_t hash[FINGERPRINT_BYTES];
-    struct buffer covered OWNED(buffer_free) = BUFFER(STORE_ROW_BYTES_MAX + 64);
+    struct buffer *covered = &store->covered;
 
-    buffer_add_u8(&covered, (uint8_t)family);
-    buffer_add_u16(&covered, (uint16_t)key_size);
-    buffer_add(&covered, key, key_size);
-    buffer_add(&covered, value, value_size);
-    TRY(buffer_status(&covered));
-    TRY(fingerprint_index(store->ring, "row", covered.bytes, covered.size, 0, hash));
+    buffer_clear(covered);
+    buffer_add_u8(covered, (uint8_t)family);
+    buffer_add_u16(covered, (uint16_t)key_size);
+    buffer_add(covered, key, key_size);
+    buffer_add(covered, value, value_size);
+    TRY(buffer_status(covered));
+    TRY(fingerprint_index(store->ring, "row", covered->bytes, covered->size, 0, hash));
     memcpy(out, hash, STORE_SEAL_BYTES);
     return STATUS_OK;
 }

@@ -95,6 +95,7 @@ struct store {
     struct db *db;
     struct keyring *ring;
     struct buffer scratch; /* Values on their way out. */
+    struct buffer covered; /* What a row's seal is made over. */
     struct overlay turn;   /* What the batch holds and the engine does not yet. */
     struct buffer value; /* Values as read; structs decoded from it lend their bytes until the next
                             look-up. */
