@@ -34,6 +34,7 @@ struct http_limits http_limits_default(void)
         .in_flight_per_connection = 128,
         .header_bytes = 16 * 1024,
         .body_bytes = 64 * 1024,
+        .transit_bytes = 128u * 1024 * 1024,
         .request_ms = 10 * 1000,
         .answer_ms = 60 * 1000,
         .idle_ms = 60 * 1000,

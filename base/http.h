@@ -8,10 +8,11 @@
  * Threads the loop's.
  *
  * Bounds: connections, connections per second, streams in flight (per connection and in all),
- * header bytes, body bytes (413, also on HTTP/2), time for a head and a body (then the connection
- * ends), for an answer (503 `busy`), for taking it and for idling, rapid resets (CVE-2023-44487),
- * HTTP/1.1 heads with conflicting framing (400).  Answers made here by itself are problem bodies,
- * but for the 400 to bytes that are no HTTP at all.
+ * header bytes, body bytes (413, also on HTTP/2), bodies and answers of all connections together
+ * (503), time for a head and a body (then the connection ends), for an answer (503 `busy`), for
+ * taking it and for idling, rapid resets (CVE-2023-44487), HTTP/2 frames that carry nothing
+ * (base/http_frames.h), HTTP/1.1 heads with conflicting framing (400).  Answers made here by itself
+ * are problem bodies, but for the 400 to bytes that are no HTTP at all.
  */
 #ifndef BASE_HTTP_H
 #define BASE_HTTP_H
@@ -38,12 +39,15 @@ struct http_limits {
     unsigned in_flight_per_connection;
     size_t header_bytes; /* Names and values added up; beyond: 431. */
     size_t body_bytes;   /* Beyond: 413. */
-    int64_t request_ms;  /* From the first byte of a request to its last; beyond: 408 or closed. */
-    int64_t answer_ms;   /* From a whole request to its answer; beyond: 503 `busy`. */
-    int64_t idle_ms;     /* A connection without a request. */
+    /* Bodies on their way in and answers on their way out, in all; beyond, the largest is refused:
+     * 503 busy, or its connection ends. */
+    size_t transit_bytes;
+    int64_t request_ms; /* From the first byte of a request to its last; beyond: 408 or closed. */
+    int64_t answer_ms;  /* From a whole request to its answer; beyond: 503 `busy`. */
+    int64_t idle_ms;    /* A connection without a request. */
 };
 
-/* 4096, 0, 8192, 128, 16 KiB, 64 KiB, 10 s, 60 s, 60 s. */
+/* 4096, 0, 8192, 128, 16 KiB, 64 KiB, 128 MiB, 10 s, 60 s, 60 s. */
 struct http_limits http_limits_default(void);
 
 struct http_server_options {

@@ -3,20 +3,27 @@
 #include <assert.h>
 #include <errno.h>
 #include <h2o.h>
+#include <h2o/http1.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/encode.h"
+#include "base/http_flood.h"
 #include "base/http_inside.h"
 
 #define ACCEPTS_PER_TURN 16u
 #define BACKLOG          1024
 /* How long a listener rests when descriptors ran out. */
 #define SHORTAGE_MS 100
+/* What a peer may have waiting in the kernel, and so what one turn reads of it. */
+#define RECEIVE_BYTES (256 * 1024)
+/* As of a frame (base/http_frames.h): a new key, and often an answer. */
+#define KEY_UPDATE_COST 32u
 
 struct http_conn *http_accept_conn(const h2o_req_t *req)
 {
@@ -29,9 +36,12 @@ static void accept_on_close(void *owner)
     struct http_server *server = conn->server;
 
     assert(conn->in_flight == 0);
+    if (server->starting == conn)
+        server->starting = NULL;
     h2o_linklist_unlink(&conn->link);
     assert(server->conn_count > 0);
     server->conn_count--;
+    http_meter_open(server, -1);
     free(conn);
 }
 
@@ -40,10 +50,12 @@ static void accept_on_close(void *owner)
 static void accept_on_tls(const SSL *ssl, int where, int value)
 {
     (void)value;
-    if ((where & SSL_CB_HANDSHAKE_DONE) == 0)
-        return;
     h2o_socket_t *sock = BIO_get_data(SSL_get_rbio(ssl));
     struct http_conn *conn = sock->on_close.data;
+    if ((where & SSL_CB_LOOP) != 0 && !conn->shaking && SSL_get_state(ssl) == TLS_ST_SR_KEY_UPDATE)
+        http_flood_spend(conn, KEY_UPDATE_COST);
+    if ((where & SSL_CB_HANDSHAKE_DONE) == 0)
+        return;
     /* It takes a const SSL; what is read from it needs one that is not, and changes nothing. */
     SSL *open = NULL;
     memcpy(&open, &ssl, sizeof(SSL *));
@@ -71,6 +83,22 @@ static void address_text(const struct sockaddr_storage *address, char out[HTTP_A
     }
 }
 
+/* What libh2o's own accept does, with a place for http_flood.c; time is up in http_guard.c. */
+static void accept_on_handshake(h2o_socket_t *sock, const char *error)
+{
+    struct http_conn *conn = sock->on_close.data;
+
+    if (error != NULL) {
+        h2o_socket_close(sock);
+        return;
+    }
+    conn->shaking = false;
+    if (conn->http2)
+        http_flood_start(conn);
+    else
+        h2o_http1_accept(&conn->listener->accept, sock, conn->connected_at);
+}
+
 static void conn_begin(struct http_listener *listener, h2o_socket_t *sock)
 {
     struct http_server *server = listener->server;
@@ -93,9 +121,17 @@ static void conn_begin(struct http_listener *listener, h2o_socket_t *sock)
     h2o_linklist_insert(&server->conns, &conn->link);
     server->conn_count++;
     http_meter_count(server, HTTP_METER_CONNECTIONS);
+    http_meter_open(server, 1);
     sock->on_close.cb = accept_on_close;
     sock->on_close.data = conn;
-    h2o_accept(&listener->accept, sock);
+    gettimeofday(&conn->connected_at, NULL);
+    if (listener->accept.ssl_ctx == NULL) {
+        h2o_http1_accept(&listener->accept, sock, conn->connected_at);
+        return;
+    }
+    conn->shaking = true;
+    http_frames_begin(&conn->frames, conn->idle_since_ms);
+    h2o_socket_ssl_handshake(sock, listener->accept.ssl_ctx, NULL, accept_on_handshake);
 }
 
 static void accept_on_readable(h2o_socket_t *sock, const char *error);
@@ -230,7 +266,9 @@ static STATUS socket_open(const struct http_listen *where, int *out_fd, char *er
     }
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int on = 1;
+    int receive_bytes = RECEIVE_BYTES;
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes) == 0 &&
         bind(fd, (const struct sockaddr *)&address, size) == 0 && listen(fd, BACKLOG) == 0) {
         *out_fd = fd;
         return STATUS_OK;

@@ -138,6 +138,7 @@ static void send_answer(struct http_call *call, const struct http_answer *answer
         h2o_send(req, NULL, 0, H2O_SEND_STATE_FINAL);
         return;
     }
+    call->answer_bytes = size;
     h2o_iovec_t body = h2o_strdup(&req->pool, answer->body, size);
     h2o_send(req, &body, 1, H2O_SEND_STATE_FINAL);
 }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/encode.h"
+#include "base/http_flood.h"
 #include "base/http_inside.h"
 
 /* CVE-2023-44487: a connection that takes back this many requests, and half of all it sent. */
@@ -80,8 +81,10 @@ void http_guard_ended(struct http_call *call, bool taken_back)
         conn->recent_count /= 2;
         conn->recent_cancel_count /= 2;
     }
-    if (!taken_back)
+    if (!taken_back) {
+        http_frames_earn(&conn->frames, call->req->bytes_sent);
         return;
+    }
     conn->recent_cancel_count++;
     if (conn->recent_cancel_count > CANCELS_MAX &&
         2 * conn->recent_cancel_count >= conn->recent_count)
@@ -236,6 +239,8 @@ const struct http_problem *http_guard_request(struct http_call *call, bool *out_
         req->path.base[0] != '/' || !is_visible(req->path.base, req->path.len))
         return &invalid_framing;
     *out_close = false;
+    if (conn->http2 && call->stream_id == conn->refused_stream)
+        return &busy;
     const struct http_problem *problem = check_headers(call);
     if (problem != NULL)
         return problem;
@@ -327,6 +332,12 @@ static void sweep_conn(struct http_conn *conn, int64_t now_ms)
 {
     const struct http_limits *limits = &conn->server->options.limits;
 
+    if (conn->shaking) {
+        if (now_ms - conn->idle_since_ms > limits->request_ms)
+            http_guard_cut(conn);
+        return;
+    }
+    http_flood_renew(conn);
     sweep_slow(conn, now_ms);
     /* While an HTTP/1.1 request is being answered, the input holds that one. */
     bool partial = conn->sock->input->size != 0 && (conn->http2 || conn->in_flight == 0);
@@ -350,6 +361,7 @@ void http_guard_sweep(struct http_server *server, int64_t now_ms)
     server->config.http2.callbacks.foreach_request(&server->context, guard_on_http2_request, NULL);
     for (h2o_linklist_t *link = server->conns.next; link != &server->conns; link = link->next)
         sweep_conn(http_conn_of(link), now_ms);
+    http_transit_check(server, true);
 }
 
 /* --- The end --- */

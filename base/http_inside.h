@@ -5,6 +5,8 @@
  * http_accept.c  listeners and connections
  * http_call.c    from libh2o's request to a call, and its end
  * http_guard.c   bounds that libh2o lacks
+ * http_flood.c   HTTP/2 frames before libh2o reads them
+ * http_transit.c bodies and answers of all connections together
  * http_answer.c  answers, libh2o's own errors included
  *
  * Never   is included by anything but these.
@@ -19,6 +21,7 @@
 #include <stddef.h>
 
 #include "base/http.h"
+#include "base/http_frames.h"
 #include "base/metrics.h"
 
 #define HTTP_LISTENERS_MAX    8u
@@ -50,8 +53,14 @@ struct http_conn {
     h2o_socket_t *sock;
     struct tls_peer peer;
     char address[HTTP_ADDRESS_SIZE];
+    struct timeval connected_at; /* By libh2o's clock. */
+    bool shaking;                /* Hands: TLS is not done. */
     bool http2;
-    bool cut; /* Shut down by us: nothing of it reaches a handler any more. */
+    h2o_socket_cb read; /* HTTP/2: libh2o's own, behind http_flood_on_read(). */
+    struct http_frames frames;
+    size_t transit_bytes;    /* Of the last count. */
+    uint32_t refused_stream; /* HTTP/2: ended by http_transit.c before it was whole; 0: none. */
+    bool cut;                /* Shut down by us: nothing of it reaches a handler any more. */
 
     unsigned in_flight;
     uint64_t request_count;
@@ -96,6 +105,7 @@ struct http_call {
     http_gone_fn gone;
     bool deferred;
     bool answered;
+    size_t answer_bytes;
 };
 
 static_assert(offsetof(struct http_conn, link) == 0, "http_conn_of() is a cast");
@@ -121,6 +131,7 @@ enum http_meter {
     HTTP_METER_CONNECTIONS,
     HTTP_METER_SHED,
     HTTP_METER_CUT,
+    HTTP_METER_OPEN, /* A gauge. */
     HTTP_METER_COUNT
 };
 
@@ -138,7 +149,9 @@ struct http_server {
     h2o_linklist_t waiting;
     h2o_linklist_t sending;
     unsigned in_flight;
-    struct http_call *handing; /* The call that on_call was given, while it runs. */
+    size_t transit_new;         /* Bytes that came in since the last count. */
+    struct http_conn *starting; /* Given to libh2o as HTTP/2, while that has not returned. */
+    struct http_call *handing;  /* The call that on_call was given, while it runs. */
 
     struct loop_timer *tick;
     struct loop_timer *resume; /* Of paused listeners. */
@@ -181,6 +194,7 @@ void http_answer_set_up(h2o_pathconf_t *path, const struct http_server_options *
 /* http_meter.c */
 void http_meter_set_up(struct http_server *server);
 void http_meter_count(struct http_server *server, enum http_meter meter);
+void http_meter_open(struct http_server *server, int change);
 void http_meter_answer(struct http_server *server, int status, int64_t duration_us);
 
 #endif

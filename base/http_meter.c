@@ -39,6 +39,9 @@ void http_meter_set_up(struct http_server *server)
             counter(server, HTTP_METER_CONNECTIONS, "connections_total", "Connections accepted.");
         meters[HTTP_METER_SHED] = counter(server, HTTP_METER_SHED, "connections_shed_total",
                                           "Connections closed at once, for there were too many.");
+        meters[HTTP_METER_OPEN] =
+            metric_gauge(name_of(server, HTTP_METER_OPEN, "connections_open"), "",
+                         "Connections that are open, these metrics' own among them.");
         meters[HTTP_METER_CUT] = counter(server, HTTP_METER_CUT, "connections_cut_total",
                                          "Connections ended for time or abuse.");
         seconds = metric_histogram(name_of(server, HTTP_METER_COUNT, "request_seconds"), "",
@@ -53,6 +56,11 @@ void http_meter_count(struct http_server *server, enum http_meter meter)
 {
     assert(server->meters[meter] != NULL);
     metric_add(server->meters[meter], 1);
+}
+
+void http_meter_open(struct http_server *server, int change)
+{
+    metric_add(server->meters[HTTP_METER_OPEN], (uint64_t)change); /* Wraps around. */
 }
 
 void http_meter_answer(struct http_server *server, int status, int64_t duration_us)
