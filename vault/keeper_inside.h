@@ -48,8 +48,9 @@ struct keeper {
     struct frame_reader *signer_in;
     struct frame_writer *signer_out;
     struct note_key signer_key;
-    bool signer_known; /* Its HELLO was checked. */
-    bool signing;      /* A SIGN is out. */
+    bool signer_known;   /* Its HELLO was checked. */
+    bool signer_greeted; /* Of those, this one has; nothing is sent to it before. */
+    bool signing;        /* A SIGN is out. */
     uint64_t next_leaf;
     uint64_t signed_size;
     int64_t signed_ms;  /* When all entries were signed last. */

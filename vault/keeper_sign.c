@@ -27,6 +27,7 @@ void keeper_sign_detach(struct keeper *keeper)
     if (keeper->signer_fd >= 0)
         (void)close(keeper->signer_fd);
     keeper->signer_fd = -1;
+    keeper->signer_greeted = false;
     keeper->signing = false;
 }
 
@@ -46,6 +47,7 @@ static STATUS sign_hello(struct keeper *keeper, const struct frame *frame, int64
     keeper->signed_size = last.size;
     keeper->signed_ms = now_ms;
     keeper->signer_known = true;
+    keeper->signer_greeted = true;
     return STATUS_OK;
 }
 
@@ -55,7 +57,7 @@ static STATUS sign_checkpoint(struct keeper *keeper, const struct frame *frame, 
     const char *text = NULL;
     size_t size = 0;
 
-    ENSURE(keeper->signer_known && keeper->signing, WHY_FORGED);
+    ENSURE(keeper->signer_greeted && keeper->signing, WHY_FORGED);
     TRY(note_open(frame->body, frame->size, &keeper->signer_key, 1, &text, &size));
     TRY(checkpoint_parse(text, size, &checkpoint));
     keeper->signing = false;
@@ -135,7 +137,7 @@ void keeper_sign_tick(struct keeper *keeper, int64_t now_ms)
 {
     if (keeper->signed_size == audit_log_size(keeper->log))
         keeper->signed_ms = now_ms;
-    else if (keeper->signer_fd >= 0 && keeper->signer_known && !keeper->signing) {
+    else if (keeper->signer_fd >= 0 && keeper->signer_greeted && !keeper->signing) {
         struct status status = sign_ask(keeper);
         if (failed(status)) {
             log_failure(LOG_ERROR, "signer_lost", status, NULL);
