@@ -4,6 +4,7 @@
 A file that counts its rounds with this says `SOAK = True`, which puts it into a soak that names no
 file.
 """
+import os
 import re
 import time
 
@@ -33,3 +34,9 @@ def rounds(short):
 def seconds(short):
     """How long something that lasts is to last: `short`, or as long as a soak was asked for."""
     return float(_length[:-1]) if _length is not None and _length.endswith("s") else short
+
+
+def seed():
+    """What a test that draws lots draws them from: CARDKEEP_SEED, or something new each time.  The
+    test names it where it fails, so that it can be drawn again."""
+    return int(os.environ.get("CARDKEEP_SEED") or int.from_bytes(os.urandom(4), "big"))
