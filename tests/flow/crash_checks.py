@@ -225,7 +225,7 @@ class Books:
             equal(answer.status, 200, f"settling: {answer!r}")
             for name, one in zip(lost[at:at + 64], answer.json["results"]):
                 # Where it had an end that was not heard, it keeps that.
-                check("settled" == one.get("state") or one.get("code") == "state_conflict", f"{one}")
+                check(one.get("state") == "settled" or one["code"] == "state_conflict", f"{one}")
                 self.promises.leases[name] = "not_sent" if "state" in one else "any"
 
     # ---- Payments ----
