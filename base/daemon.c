@@ -3,8 +3,13 @@
 
 #include <assert.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "base/sandbox.h"
 
 static int daemon_usage(const struct daemon_command *command)
 {
@@ -46,4 +51,44 @@ int daemon_main(int argc, char **argv, const struct daemon_command *command)
     if (path == NULL || optind != argc)
         return daemon_usage(command);
     return command->run(path, only_check);
+}
+
+void daemon_print_guards(FILE *out)
+{
+    (void)fprintf(out, "guards: {system_calls: %s, files: %s}\n",
+                  calls_filtered() ? "filtered" : "not filtered in this build",
+                  landlock_version() > 0 ? "bounded" : "not bounded, this kernel has no Landlock");
+}
+
+/* A process that was killed for a call says nothing itself. */
+static void on_end(void *owner, const char *name, int wait_status)
+{
+    char how[48];
+
+    (void)owner;
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_SUCCESS)
+        return;
+    if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS) {
+        log_event(LOG_ERROR, "process_ended", "process", name, "how", "SIGSYS", "reason",
+                  "it made a system call that its list does not have; the kernel's log names it",
+                  NULL);
+        return;
+    }
+    if (WIFSIGNALED(wait_status))
+        (void)snprintf(how, sizeof how, "signal %d", WTERMSIG(wait_status));
+    else
+        (void)snprintf(how, sizeof how, "exit code %d", WEXITSTATUS(wait_status));
+    log_event(LOG_WARN, "process_ended", "process", name, "how", how, NULL);
+}
+
+int daemon_supervise(struct supervise_options *options, bool strict)
+{
+    struct status status = sandbox_enter_parent();
+
+    if (failed(status))
+        log_failure(strict ? LOG_ERROR : LOG_WARN, "supervisor_not_guarded", status, NULL);
+    if (failed(status) && strict)
+        return DAEMON_EXIT_USAGE;
+    options->on_end = on_end;
+    return supervise_run(options);
 }

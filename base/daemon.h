@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base/daemon.h -- the command line of every daemon: --config FILE, --check, --help, --version.
+/* base/daemon.h -- what every daemon does alike: --config FILE, --check, --help, --version, parts.
  *
  * In      argc and argv.
  * Out     one call with what they said; or help, version or usage, and the exit code for main().
@@ -10,6 +10,9 @@
 #define BASE_DAEMON_H
 
 #include <stdbool.h>
+#include <stdio.h>
+
+#include "base/supervise.h"
 
 #define DAEMON_EXIT_USAGE 2
 
@@ -20,5 +23,12 @@ struct daemon_command {
 };
 
 int daemon_main(int argc, char **argv, const struct daemon_command *command);
+
+/* What this host's kernel can guard, as a line of YAML: for --check. */
+void daemon_print_guards(FILE *out);
+
+/* supervise_run() in a process that gave up what starting others does not take, and that logs each
+ * end of a part that was not in order; `strict`: nothing starts where that cannot be given up. */
+int daemon_supervise(struct supervise_options *options, bool strict);
 
 #endif

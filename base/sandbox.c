@@ -2,8 +2,6 @@
 #include "base/sandbox.h"
 
 #include <assert.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +9,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "base/privileges.h"
 
 static void note_missing(struct sandbox_report *report, const char *name)
 {
@@ -68,29 +67,37 @@ static bool memory_lockable(size_t lock_bytes)
     return locked;
 }
 
-/* For good: groups first, while we still may, and a look whether there is a way back. */
-static bool user_dropped(const char *name)
-{
-    if (name == NULL || geteuid() != 0)
-        return true;
-    const struct passwd *user = getpwnam(name);
-    if (user == NULL || user->pw_uid == 0)
-        return false;
-    if (initgroups(name, user->pw_gid) != 0 ||
-        setresgid(user->pw_gid, user->pw_gid, user->pw_gid) != 0 ||
-        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) != 0)
-        return false;
-    return setuid(0) != 0 && geteuid() == user->pw_uid;
-}
-
 static bool pipe_ignored(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     return sigaction(SIGPIPE, &ignore, NULL) == 0;
 }
 
-STATUS sandbox_enter(size_t lock_bytes, const char *user, bool strict,
-                     struct sandbox_report *out_report)
+/* Files, then calls: a filter would not let us restrict ourselves any further. */
+static STATUS close_in(const struct sandbox_options *options, struct sandbox_report *report)
+{
+    struct status status = landlock_restrict(&options->files);
+    report->files_closed = !failed(status);
+    ENSURE(report->files_closed || status.why == WHY_NOT_FOUND, status.why);
+    if (options->calls != NULL)
+        TRY(calls_restrict(options->calls));
+    report->calls_filtered = options->calls != NULL && calls_filtered();
+    return STATUS_OK;
+}
+
+static void name_missing(struct sandbox_report *report)
+{
+    if (!report->core_off)
+        note_missing(report, "no core files");
+    if (!report->privileges_fixed)
+        note_missing(report, "no new privileges");
+    if (!report->memory_lockable)
+        note_missing(report, "memory that can be locked");
+    if (!report->user_dropped)
+        note_missing(report, "a user of its own");
+}
+
+STATUS sandbox_enter(const struct sandbox_options *options, struct sandbox_report *out_report)
 {
     assert(out_report != NULL);
     struct sandbox_report report = {0};
@@ -99,31 +106,43 @@ STATUS sandbox_enter(size_t lock_bytes, const char *user, bool strict,
     umask(077);
     bool pipe_off = pipe_ignored();
     bool death_known = prctl(PR_GET_PDEATHSIG, &parent_death_signal, 0, 0, 0) == 0;
-    raise_lock_limit(lock_bytes);
-    report.user_dropped = user_dropped(user);
+    raise_lock_limit(options->lock_bytes);
+    if (options->files.network == LANDLOCK_NO_NETWORK)
+        report.network_left = privileges_leave_network();
+    report.user_dropped = !failed(privileges_drop(options->user));
     /* The kernel forgets this one and makes us traceable again when the user changes: so it is set
      * anew, and all that follows is done last. */
     if (death_known && parent_death_signal != 0)
         death_known = prctl(PR_SET_PDEATHSIG, parent_death_signal, 0, 0, 0) == 0;
     report.core_off = core_off();
     report.privileges_fixed = privileges_fixed();
-    report.memory_lockable = memory_lockable(lock_bytes);
+    report.memory_lockable = memory_lockable(options->lock_bytes);
+    struct status owned = STATUS_OK;
+    if (options->store != NULL)
+        owned = privileges_own_folder(options->store, report.error, sizeof report.error);
+    struct status closed = close_in(options, &report);
 
-    if (!report.core_off)
-        note_missing(&report, "no core files");
-    if (!report.privileges_fixed)
-        note_missing(&report, "no new privileges");
-    if (!report.memory_lockable)
-        note_missing(&report, "memory that can be locked");
-    if (!report.user_dropped)
-        note_missing(&report, "a user of its own");
+    name_missing(&report);
+    if (options->calls != NULL && !report.calls_filtered)
+        note_missing(&report, "a filter of system calls");
     if (!death_known)
         note_missing(&report, "an end with its parent");
     if (!pipe_off)
         note_missing(&report, "broken pipes ignored");
+    bool complete = report.missing[0] == '\0' && !failed(closed);
+    if (!report.files_closed)
+        note_missing(&report, "a bound on its files (Landlock)");
     *out_report = report; /* Also with a failure: it says what the failure is. */
-    ENSURE(!strict || report.missing[0] == '\0', WHY_IO);
+    TRY(owned);
+    ENSURE(!options->strict || complete, WHY_IO);
     return STATUS_OK;
+}
+
+STATUS sandbox_enter_parent(void)
+{
+    ENSURE(core_off(), WHY_IO);
+    ENSURE(privileges_fixed(), WHY_IO);
+    return calls_refuse(&calls_programs);
 }
 
 STATUS sandbox_die_with_parent(void)

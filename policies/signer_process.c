@@ -9,6 +9,38 @@
 
 #define SIGNER_LOCK_BYTES (64u << 10)
 
+static const struct call_rule remembering[] = {
+    CALL(fsync, "what it signed is on the disk before it is out"),
+    CALL(rename, "whole or not at all"),
+    CALL(renameat, "the same"),
+    CALL(renameat2, "the same"),
+};
+static const struct call_list memory_file = CALL_LIST(remembering);
+
+const struct call_list *const signer_process_calls[] = {&calls_always, &memory_file, NULL};
+
+static STATUS signer_confine(const struct signer_process *process,
+                             struct sandbox_report *out_report)
+{
+    const struct landlock_path paths[] = {
+        {process->options.key_path, LANDLOCK_READ},
+        {process->options.state_path, LANDLOCK_READ},
+        {process->options.state_path, LANDLOCK_OF_FILE}, /* Its next one, until it is renamed. */
+        {"/etc/ssl/openssl.cnf", LANDLOCK_READ},         /* The host's providers. */
+    };
+    struct sandbox_options options = {
+        .lock_bytes = SIGNER_LOCK_BYTES,
+        .user = process->user,
+        .strict = process->production,
+        .files = {.paths = paths,
+                  .path_count = sizeof paths / sizeof paths[0],
+                  .network = LANDLOCK_NO_NETWORK},
+        .calls = signer_process_calls,
+    };
+
+    return sandbox_enter(&options, out_report);
+}
+
 int signer_process_run(const struct signer_process *process)
 {
     const struct signer_options *options = &process->options;
@@ -17,8 +49,9 @@ int signer_process_run(const struct signer_process *process)
     if (!supervise_ignore_term() ||
         failed(log_open(process->component, process->level, STDERR_FILENO)))
         return EXIT_FAILURE;
-    struct status status =
-        sandbox_enter(SIGNER_LOCK_BYTES, process->user, process->production, &report);
+    struct status status = signer_confine(process, &report);
+    if (!failed(status) && report.missing[0] != '\0')
+        log_event(LOG_WARN, "guards_missing", "missing", report.missing, NULL);
     if (!failed(status))
         status = signer_run(options);
     if (!failed(status))

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "base/calls.h"
 #include "base/log.h"
 #include "policies/signer.h"
 
@@ -21,6 +22,9 @@ struct signer_process {
     const char *user; /* NULL: stay who started us. */
     bool production;
 };
+
+/* Its system calls, for sandbox_enter(). */
+extern const struct call_list *const signer_process_calls[];
 
 /* Gives up what it does not need, then signer_run(), until its socket ends. */
 int signer_process_run(const struct signer_process *process);

@@ -44,6 +44,7 @@ static int run_signer(void *owner, int core_fd)
                     .fd = core_fd},
         .component = "relay-signer",
         .level = settings->level,
+        .user = settings->user,
         .production = settings->production,
     };
     return signer_process_run(&process);
@@ -61,6 +62,7 @@ static int check(const struct settings *settings)
     }
     settings_describe(settings, &text);
     fputs(buffer_text(&text), stdout);
+    daemon_print_guards(stdout);
     return EXIT_SUCCESS;
 }
 
@@ -82,7 +84,7 @@ static int run(const char *path, bool only_check)
         .satellite_count = 1,
         .owner = settings,
     };
-    return supervise_run(&options);
+    return daemon_supervise(&options, settings->production);
 }
 
 int main(int argc, char **argv)

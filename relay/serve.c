@@ -11,11 +11,11 @@
 
 #include "base/log.h"
 #include "base/own.h"
-#include "base/sandbox.h"
 #include "base/secret.h"
 #include "base/supervise.h"
 #include "relay/accept.h"
 #include "relay/audit_routes.h"
+#include "relay/confine.h"
 #include "relay/health.h"
 #include "relay/sign.h"
 
@@ -177,8 +177,13 @@ static STATUS confine(struct serve *serve)
 {
     struct sandbox_report report = {0};
 
+    struct status status = confine_relay(serve->settings, LOCK_BYTES, &report);
+    if (report.error[0] != '\0')
+        snprintf(serve->error, sizeof serve->error, "%s", report.error);
+    else
+        snprintf(serve->error, sizeof serve->error, "missing: %s", report.missing);
+    TRY(status);
     snprintf(serve->error, sizeof serve->error, "memory cannot be locked; raise LimitMEMLOCK");
-    TRY(sandbox_enter(LOCK_BYTES, NULL, serve->settings->production, &report));
     TRY(secret_pool_open(SECRET_SLOTS));
     if (report.missing[0] != '\0')
         log_event(LOG_WARN, "guards_missing", "missing", report.missing, NULL);
@@ -303,7 +308,9 @@ static STATUS open_all(struct serve *serve)
     TRY(open_parts(serve));
     TRY(loop_watch(relay->loop, serve->signal_fd, on_signal, serve, &serve->signal_watch));
     TRY(loop_watch(relay->loop, serve->control_fd, on_control, serve, &serve->control_watch));
-    return open_servers(serve);
+    TRY(open_servers(serve));
+    snprintf(serve->error, sizeof serve->error, "its calls cannot be filtered");
+    return confine_listening();
 }
 
 /* The reverse of open_all(), from wherever it came to. */

@@ -206,6 +206,7 @@ static STATUS read_all(struct settings *settings)
 
     settings->production = config_choice(config, root, "environment", environments, -1) == 1;
     settings->data = config_path(config, root, "data", NULL);
+    settings->user = config_text_or_null(config, root, "user");
     read_listen(settings, root);
     read_vault(settings, root);
     const struct config_node *signer = config_map(config, root, "signer", true);
@@ -285,6 +286,8 @@ void settings_describe(const struct settings *settings, struct buffer *out)
 {
     buffer_format(out, "environment: %s\n", environments[settings->production ? 1 : 0]);
     buffer_format(out, "data: %s\n", settings->data);
+    if (settings->user != NULL)
+        buffer_format(out, "user: %s\n", settings->user);
     buffer_format(out, "listen:\n  api: \"%s:%u\"\n", settings->api.host,
                   (unsigned)settings->api.port);
     if (settings->metrics.port != 0)

@@ -39,6 +39,7 @@ struct settings {
     struct config *config; /* Owns the texts below. */
     bool production;
     const char *data;
+    const char *user; /* NULL: stay who started us. */
     struct settings_listen api;
     const char *certificate;
     const char *key;

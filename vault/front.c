@@ -19,10 +19,10 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "base/redact.h"
-#include "base/sandbox.h"
 #include "base/secret.h"
 #include "base/supervise.h"
 #include "vault/front_answer.h"
+#include "vault/front_confine.h"
 #include "vault/front_health.h"
 #include "vault/front_pending.h"
 #include "vault/routes.h"
@@ -296,7 +296,7 @@ static STATUS confine(struct front *front)
 {
     const struct settings *settings = front->settings;
     struct sandbox_report report = {0};
-    struct status status = sandbox_enter(LOCK_BYTES, settings->user, settings->production, &report);
+    struct status status = front_confine(settings, LOCK_BYTES, &report);
 
     (void)snprintf(front->error, sizeof front->error, "missing: %s", report.missing);
     TRY(status);
@@ -398,6 +398,8 @@ static STATUS serve(struct front *front)
     if (!come)
         return STATUS_OK;
     TRY(open_servers(front));
+    (void)snprintf(front->error, sizeof front->error, "its calls cannot be filtered");
+    TRY(front_confine_listening());
     TRY(loop_watch(front->loop, front->core_fd, on_core_readable, front, &front->core_watch));
     TRY(loop_watch(front->loop, front->signal_fd, on_signal, front, &front->signal_watch));
     TRY(loop_timer(front->loop, TICK_MS, on_tick, front, &front->timer));

@@ -10,9 +10,9 @@
 #include "base/encode.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "base/sandbox.h"
 #include "base/supervise.h"
 #include "keys/source.h"
+#include "vault/keeper_confine.h"
 #include "vault/keeper_inside.h"
 
 #define KEEPER_SLOTS      2048u /* Cards under way: far more than a turn needs at once. */
@@ -224,20 +224,20 @@ int keeper_run(void *owner, int control_fd)
         .journal = BUFFER(OVERLAY_BYTES_MAX),
         .scratch = BUFFER(AUDIT_ENTRY_BYTES_MAX + 64),
     };
-    struct sandbox_report report;
+    struct sandbox_report report = {0};
     size_t lock_bytes = KEEPER_LOCK_BYTES + (size_t)KEEPER_CELL_BYTES * keeper.settings->cvv_cells;
     int code = EXIT_SUCCESS;
 
-    struct status status =
-        sandbox_enter(lock_bytes, keeper.settings->user, keeper.settings->production, &report);
+    struct status status = log_open("keeper", keeper.settings->log_level, STDERR_FILENO);
     if (!failed(status))
-        status = log_open("keeper", keeper.settings->log_level, STDERR_FILENO);
+        status = keeper_confine(keeper.settings, lock_bytes, &report);
     if (!failed(status) && report.missing[0] != '\0')
-        log_event(LOG_WARN, "guards_missing", "names", report.missing, NULL);
+        log_event(LOG_WARN, "guards_missing", "missing", report.missing, NULL);
     if (!failed(status))
         status = keeper_open(&keeper);
     if (failed(status)) {
-        log_failure(LOG_ERROR, "keeper_not_started", status, "missing", report.missing, NULL);
+        log_failure(LOG_ERROR, "keeper_not_started", status, "missing", report.missing, "detail",
+                    report.error, NULL);
         code = keeper_exit_code(status);
     } else {
         while (!keeper.leaving && !failed(status))

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/daemon.h"
@@ -59,21 +58,6 @@ static int run_signer(void *owner, int core_fd)
     return signer_process_run(&process);
 }
 
-/* In the supervisor. */
-static void say_end(void *owner, const char *name, int wait_status)
-{
-    char how[48];
-
-    (void)owner;
-    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_SUCCESS)
-        return;
-    if (WIFSIGNALED(wait_status))
-        (void)snprintf(how, sizeof how, "signal %d", WTERMSIG(wait_status));
-    else
-        (void)snprintf(how, sizeof how, "exit code %d", WEXITSTATUS(wait_status));
-    log_event(LOG_WARN, "process_ended", "process", name, "how", how, NULL);
-}
-
 static bool can_read(const char *what, const char *path)
 {
     if (access(path, R_OK) == 0)
@@ -99,6 +83,7 @@ static int check(const struct settings *settings)
         return DAEMON_EXIT_USAGE;
     }
     settings_print(settings, stdout);
+    daemon_print_guards(stdout);
     return EXIT_SUCCESS;
 }
 
@@ -119,9 +104,8 @@ static int run(const char *path, bool only_check)
         .satellites = {{.name = "front", .run = front_run}, {.name = "signer", .run = run_signer}},
         .satellite_count = 2,
         .owner = &settings,
-        .on_end = say_end,
     };
-    return supervise_run(&options);
+    return daemon_supervise(&options, settings.production);
 }
 
 int main(int argc, char **argv)

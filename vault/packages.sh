@@ -16,6 +16,7 @@ librocksdb-dev       -           the store
 libh2o-evloop-dev    -           the HTTP server
 libcurl4-openssl-dev -           the way out to gateways
 libyaml-dev          -           configuration
+libseccomp-dev       -           filters of system calls
 libjansson-dev       -           JSON that never holds a card
 curl                 curl        what a person tries the vault with
 '

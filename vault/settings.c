@@ -113,6 +113,8 @@ void settings_print(const struct settings *settings, FILE *out)
 
     (void)fprintf(out, "environment: %s\n", settings->production ? "production" : "development");
     (void)fprintf(out, "data: %s\n", settings->data);
+    if (settings->user != NULL)
+        (void)fprintf(out, "user: %s\n", settings->user);
     (void)fprintf(out, "listen:\n  api: {address: %s:%u, certificate: %s, clients: %s}\n",
                   settings->api.host, settings->api.port, settings->api.certificate,
                   settings->api.clients);

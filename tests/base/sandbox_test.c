@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,9 +20,15 @@
 
 static struct sandbox_report report;
 
+static struct status enter_as(size_t lock_bytes, const char *user, bool strict)
+{
+    struct sandbox_options options = {.lock_bytes = lock_bytes, .user = user, .strict = strict};
+    return sandbox_enter(&options, &report);
+}
+
 static void enter(const char *user)
 {
-    struct status status = sandbox_enter(LOCK_BYTES, user, false, &report);
+    struct status status = enter_as(LOCK_BYTES, user, false);
     cr_assert(!failed(status), "%s", report.missing);
 }
 
@@ -72,18 +80,16 @@ Test(sandbox, raises_the_lock_limit_as_far_as_it_may)
 Test(sandbox, names_memory_that_cannot_be_locked_and_refuses_where_strict)
 {
     const size_t too_much = (size_t)1 << 46;
-    cr_expect(!failed(sandbox_enter(too_much, NULL, false, &report)));
+    cr_expect(!failed(enter_as(too_much, "nobody", false)));
     cr_expect(!report.memory_lockable);
     cr_expect_str_eq(report.missing, "memory that can be locked");
-    cr_expect_eq(sandbox_enter(too_much, NULL, true, &report).why, WHY_IO);
+    cr_expect_eq(enter_as(too_much, "nobody", true).why, WHY_IO);
     cr_expect_str_eq(report.missing, "memory that can be locked", "a failure says what it is");
     cr_expect(report.core_off && report.privileges_fixed && report.user_dropped);
 }
 
 Test(sandbox, drops_root_for_good_and_keeps_its_guards)
 {
-    if (geteuid() != 0)
-        cr_skip_test("only root can become another user");
     cr_assert(!failed(sandbox_die_with_parent()));
     enter("nobody");
     cr_expect(report.user_dropped);
@@ -97,16 +103,98 @@ Test(sandbox, drops_root_for_good_and_keeps_its_guards)
     cr_expect_eq(parent_death_signal, SIGKILL, "a change of user sets it back");
 }
 
-Test(sandbox, names_a_user_that_is_not_there)
+Test(sandbox, names_a_user_that_it_cannot_become)
 {
-    if (geteuid() != 0)
-        cr_skip_test("only root can become another user");
+    bool is_root = geteuid() == 0; /* Nobody else has anything to drop. */
     enter("no-such-user");
-    cr_expect(!report.user_dropped);
-    cr_expect_not_null(strstr(report.missing, "a user of its own"));
+    cr_expect_eq(report.user_dropped, !is_root);
+    cr_expect_eq(strstr(report.missing, "a user of its own") != NULL, is_root);
     enter("root");
-    cr_expect(!report.user_dropped, "root is no user to drop to");
-    cr_expect_eq(sandbox_enter(0, "no-such-user", true, &report).why, WHY_IO);
+    cr_expect_eq(report.user_dropped, !is_root, "root is no user to drop to");
+    enter(NULL);
+    cr_expect_eq(report.user_dropped, !is_root, "root without a user");
+    cr_expect_eq(enter_as(0, NULL, true).why, is_root ? WHY_IO : WHY_NONE, "not in production");
+    cr_expect_eq(enter_as(0, "no-such-user", true).why, is_root ? WHY_IO : WHY_NONE);
+}
+
+/* The whole of it, in a child that says by its exit code what was wrong. */
+static int wait_status_of(void (*work)(void))
+{
+    int wait_status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        work();
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(pid, &wait_status, 0), pid);
+    return wait_status;
+}
+
+static const struct call_list *const least[] = {&calls_always, NULL};
+
+static void all_at_once(void)
+{
+    struct sandbox_options options = {.lock_bytes = LOCK_BYTES, .user = "nobody", .calls = least};
+    struct status status = sandbox_enter(&options, &report);
+    bool complete = report.missing[0] == '\0';
+    if (failed(status) || complete != (calls_filtered() && report.files_closed))
+        _exit(1);
+    if (report.calls_filtered != calls_filtered() ||
+        report.files_closed != (landlock_version() > 0))
+        _exit(2);
+    if (report.files_closed && open("/etc/passwd", O_RDONLY) >= 0)
+        _exit(3);
+    (void)socket(AF_INET, SOCK_STREAM, 0);
+    _exit(calls_filtered() ? 4 : 0);
+}
+
+Test(sandbox, bounds_files_and_calls_and_says_what_it_could_not)
+{
+    int wait_status = wait_status_of(all_at_once);
+    if (calls_filtered())
+        cr_expect(WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS, "status %#x",
+                  (unsigned)wait_status);
+    else
+        cr_expect_eq(wait_status, 0);
+}
+
+static void with_another_s_store(void)
+{
+    struct sandbox_options options = {.user = "nobody", .store = "/usr"};
+    enum why why = sandbox_enter(&options, &report).why;
+    if (why != WHY_DENIED || strstr(report.error, "belongs to user 0") == NULL)
+        _exit(1);
+}
+
+Test(sandbox, refuses_a_store_that_is_not_its_own)
+{
+    cr_expect_eq(wait_status_of(with_another_s_store), 0);
+}
+
+static void as_a_parent(void)
+{
+    static char name[] = "true";
+    char *const arguments[] = {name, NULL};
+    if (failed(sandbox_enter_parent()) || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0 ||
+        prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+        _exit(1);
+    pid_t pid = fork(); /* This it may. */
+    if (pid < 0 || (pid > 0 && waitpid(pid, NULL, 0) != pid))
+        _exit(2);
+    if (pid == 0)
+        _exit(0);
+    if (calls_filtered())
+        execve("/bin/true", arguments, NULL);
+}
+
+Test(sandbox, a_parent_starts_processes_and_no_program)
+{
+    int wait_status = wait_status_of(as_a_parent);
+    if (calls_filtered())
+        cr_expect(WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS, "status %#x",
+                  (unsigned)wait_status);
+    else
+        cr_expect_eq(wait_status, 0);
 }
 
 Test(sandbox, ends_with_its_parent)
