@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The functions named h2o_… below have the names and signatures of libh2o's own and stand in the
  * executable, where the dynamic linker finds them first: libh2o calls its memory functions through
- * its PLT.  base_net exports them (CMakeLists.txt); wipe_is_in_force() proves that it worked. */
+ * its PLT, as every library calls free().  base_net exports them (CMakeLists.txt);
+ * wipe_is_in_force() proves that it worked. */
 #include "base/wipe.h"
 
 #include <assert.h>
@@ -29,8 +30,11 @@ uint64_t wipe_count(void)
     return atomic_load_explicit(&chunks_wiped, memory_order_relaxed);
 }
 
+static void frees_begin_to_wipe(void);
+
 void wipe_set_up(void)
 {
+    frees_begin_to_wipe();
     /* Beyond this size libh2o moves a buffer to a file in /tmp: never. */
     h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX;
 }
@@ -49,7 +53,25 @@ bool wipe_is_in_force(void)
     return false;
 }
 
+static void frees_begin_to_wipe(void)
+{
+}
+
 #else
+
+/* glibc's own, by the name that it has for those who stand in for it. */
+extern void __libc_free(void *memory);
+
+static atomic_bool frees_wipe;
+
+/* The names and values of HTTP/2's headers, and much in libcurl and OpenSSL, are allocations of
+ * their own, which nobody could wipe but here. */
+void free(void *memory)
+{
+    if (memory != NULL && atomic_load_explicit(&frees_wipe, memory_order_relaxed))
+        sodium_memzero(memory, malloc_usable_size(memory));
+    __libc_free(memory);
+}
 
 /* libh2o's layouts, private to its memory.c but the same in every 0.13. */
 struct recycled_chunk {
@@ -60,6 +82,11 @@ struct direct_chunk {
     size_t unused;
     uint8_t bytes[];
 };
+
+static void frees_begin_to_wipe(void)
+{
+    atomic_store_explicit(&frees_wipe, true, memory_order_relaxed);
+}
 
 static void wipe(void *memory, size_t size)
 {
@@ -161,11 +188,20 @@ static void free_a_buffer(void)
     h2o_buffer_consume(&buffer, 1);
 }
 
+/* True when libraries find this function of ours first. */
+static bool is_first(const char *name, void (*ours)(void *))
+{
+    void *first = dlsym(RTLD_DEFAULT, name);
+    return memcmp(&first, &ours, sizeof first) == 0;
+}
+
 bool wipe_is_in_force(void)
 {
-    void *first = dlsym(RTLD_DEFAULT, "h2o_mem_clear_pool");
-    void (*ours)(h2o_mem_pool_t *) = h2o_mem_clear_pool;
-    return counts(free_a_pool) && counts(free_a_buffer) && memcmp(&first, &ours, sizeof first) == 0;
+    void (*clear_pool)(void *) = NULL;
+    clear_pool_fn ours = h2o_mem_clear_pool;
+    memcpy(&clear_pool, &ours, sizeof clear_pool); /* For its address only. */
+    return counts(free_a_pool) && counts(free_a_buffer) && is_first("free", free) &&
+           is_first("h2o_mem_clear_pool", clear_pool);
 }
 
 #endif

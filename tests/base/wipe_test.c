@@ -137,6 +137,17 @@ Test(wipe, finds_the_mark_where_it_is, .disabled = OFF)
     cr_assert_eq(marks_in_memory(), 0);
 }
 
+Test(wipe, wipes_what_anybody_frees, .disabled = OFF)
+{
+    char *here = calloc(1, 1000);
+    for (unsigned i = 0; i < MARK_BYTES; i++)
+        here[500 + i] = (char)(masked[i] ^ MASK);
+    __asm__ volatile("" : : "r"(here) : "memory");
+    cr_assert(marks_in_memory() >= 1);
+    free(here);
+    cr_assert_eq(marks_in_memory(), 0);
+}
+
 Test(wipe, counts_with_every_request, .disabled = OFF)
 {
     for (unsigned http2 = 0; http2 < 2; http2++) {
