@@ -104,8 +104,8 @@ const struct tls_peer *http_peer(const struct http_call *call);
 /* "127.0.0.1:54321". */
 const char *http_peer_address(const struct http_call *call);
 void *http_tag(const struct http_call *call);
-/* The caller's Request-Id if it was sane (1-64 of A-Za-z0-9._-), else a new req_…; sent back by
- * itself. */
+/* The caller's Request-Id if it was sane (1-64 of A-Za-z0-9._-, nothing like a card's number), else
+ * a new req_…; sent back by itself. */
 const char *http_request_id(const struct http_call *call);
 
 /* For an answer that comes later: `gone` is called with `call_owner` if the client leaves first;

@@ -6,6 +6,7 @@
 
 #include "base/encode.h"
 #include "base/http_inside.h"
+#include "base/redact.h"
 
 /* RFC 9113 section 4.1: length (3 bytes), type, flags, stream (4). */
 #define FRAME_HEADER_BYTES 9u
@@ -55,11 +56,18 @@ static bool id_is_sane(const char *id)
     return size >= 1 && size <= HTTP_ID_BYTES_MAX && strspn(id, allowed) == size;
 }
 
+/* An id is answered and logged, and HTTP/2 keeps it in the connection's header table. */
+static bool id_is_harmless(const char *id)
+{
+    struct redact_hit hit;
+    return !redact_find((const uint8_t *)id, strlen(id), 0, &hit);
+}
+
 static void choose_id(struct http_call *call)
 {
     const char *theirs = http_header(call, "request-id");
 
-    if (theirs != NULL && id_is_sane(theirs))
+    if (theirs != NULL && id_is_sane(theirs) && id_is_harmless(theirs))
         memcpy(call->id, theirs, strlen(theirs) + 1);
     else
         random_id("req_", call->id, sizeof call->id);

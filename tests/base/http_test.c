@@ -155,6 +155,9 @@ Test(http, makes_a_request_id_where_there_is_no_sane_one)
     got = ask_echo(&server, &(struct ask){.path = "/what"});
     cr_assert(holds(got->body, "id=req_"), "%s", got->body);
     cr_assert(holds(got->headers, "req_"), "%s", got->headers);
+    static const char *const card[] = {"Request-Id: shop-4242424242424242", NULL};
+    got = ask_echo(&server, &(struct ask){.path = "/what", .headers = card});
+    cr_assert(holds(got->body, "id=req_"), "%s", got->body);
 }
 
 Test(http, knows_its_clients)
