@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,16 +221,23 @@ static STATUS ask_keeper(struct front *front, struct http_call *call,
     TRY(front_pending_add(front->pending, call, route, &id));
     fill_request(front, call, found->token);
     route->read(&front->request, frame_begin(front->out, (uint8_t)route->type, id));
+    /* People put numbers where tokens and keys belong, and this struct outlives them. */
+    sodium_memzero(&front->request, sizeof front->request);
     struct status status = frame_end(front->out);
     if (failed(status))
         (void)front_pending_take(front->pending, id, &route); /* The caller answers. */
     return status;
 }
 
+static void wipe_found(struct routes_result *found)
+{
+    sodium_memzero(found, sizeof *found);
+}
+
 static void on_api_call(void *owner, struct http_call *call)
 {
     struct front *front = owner;
-    struct routes_result found;
+    struct routes_result found OWNED(wipe_found);
 
     switch (routes_find(http_method(call), http_path(call), &found)) {
     case ROUTES_NO_PATH:

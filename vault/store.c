@@ -96,7 +96,9 @@ STATUS store_key(struct store *store, const char *label, const char *scope, cons
     buffer_add_counted(in, scope);
     buffer_add_counted(in, text);
     TRY(buffer_status(in));
-    TRY(fingerprint_index(store->ring, label, in->bytes, in->size, now_ms, hash));
+    struct status status = fingerprint_index(store->ring, label, in->bytes, in->size, now_ms, hash);
+    buffer_clear(in); /* Callers' text: some put a card's number where its token belongs. */
+    TRY(status);
     memcpy(out, hash, STORE_KEY_BYTES);
     return STATUS_OK;
 }
