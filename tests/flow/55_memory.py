@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+import raw_h2
 from harness import check, equal, wait_until
 from rounds import rounds
 from scan import PART, Watch, drawn_card, drawn_text, shapes
@@ -323,3 +324,43 @@ def thousands_of_cards_and_dying_clients_leave_nothing(system):
             thread.join()
         watch.clean()
     _close(opened)
+
+
+def a_number_where_none_belongs_leaves_nothing(system):
+    """In a path, in headers: nothing stores it, answers it or keeps it.  What an HTTP/2 client has
+    put into the connection's header table is there as long as the connection; see the last one."""
+    watch = Watch(system)
+    wires = []
+    for protocol in (Wire, Http2):
+        def ask(whose, method, path, body=b"", protocol=protocol, **headers):
+            number = watch.card(f"{whose}, {protocol.__name__}")
+            headers = {name: value + number for name, value in headers.items()}
+            wire = protocol(system)
+            wires.append(wire)
+            if protocol is Wire:
+                wire.send(request(method, path + ("" if headers else number), body, **headers))
+                return wire.answer()
+            return wire.ask(method, path + ("" if headers else number), body, **headers)
+        equal(ask("a path", "GET", TOKENS + "/"), 404, "a path")
+        equal(ask("a longer path", "GET", TOKENS + "/x/"), 404, "a longer path")
+        equal(ask("a path, wrong method", "PUT", TOKENS + "/"), 405, "a wrong method")
+        equal(ask("a path, deleted", "DELETE", TOKENS + "/"), 404, "deleted")
+        equal(ask("a query", "GET", TOKENS + "/x?number="), 422, "a query")
+        equal(ask("a header", "GET", TOKENS + "/x", X_Number="n="), 404, "a header")
+        equal(ask("a request id", "GET", TOKENS + "/x", Request_Id="id-"), 404, "a request id")
+        equal(ask("a key", "POST", TOKENS, watch.body("beside the key"), Idempotency_Key="k-"),
+              201, "an idempotency key")
+        equal(ask("a type", "POST", TOKENS, watch.body("beside the type"),
+                  Content_Type="text/"), 415, "a content type")
+    watch.clean()
+    _close(wires)
+    indexed = Http2(system)
+    number = watch.card("a header in the table")
+    block = raw_h2.block("GET", TOKENS + "/x") + raw_h2.literal("x-number", number, keep=True)
+    indexed.stream += 2
+    indexed.wire.send(raw_h2.frame(raw_h2.HEADERS, raw_h2.END_HEADERS | raw_h2.END_STREAM,
+                                   indexed.stream, block))
+    equal(indexed.answers(), [404], "with a header to be kept")
+    check(watch.search(), "the table of the connection has it")
+    indexed.wire.close()
+    watch.clean()
