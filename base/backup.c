@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,7 +145,8 @@ static STATUS folder_open(struct backup *backup, int *out_folder, int *out_lock)
     *out_lock = openat(*out_folder, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (*out_lock < 0)
         return refuse_errno(backup, "lock");
-    if (flock(*out_lock, LOCK_EX | LOCK_NB) != 0)
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(*out_lock, F_SETLK, &whole) != 0)
         return refuse(backup, WHY_BUSY, "busy", "another process works in the folder");
     TRY(origin_check(backup, *out_folder));
     if (mkdirat(*out_folder, "facts", 0700) != 0 && errno != EEXIST)

@@ -24,9 +24,10 @@ struct db_backup {
     uint32_t files;
 };
 
-/* Takes one.  It holds every batch that was committed before the call.  `folder` must exist.  On failure nothing of it stays, the older ones are as
- * they were, and `reason` says what RocksDB said: WHY_LIMIT (no room), WHY_BUSY (the store is being
- * opened again), WHY_FORGED (corruption), WHY_IO. */
+/* Takes one.  It holds every batch that was committed before the call.  `folder` must exist.  On
+ * failure nothing of it stays, the older ones are as they were, and `reason` says what RocksDB
+ * said: WHY_LIMIT (no room), WHY_BUSY (the store is being opened again), WHY_FORGED (corruption),
+ * WHY_IO. */
 STATUS db_backup_create(struct db *db, const char *folder, struct db_backup *out_backup,
                         char *reason, size_t reason_size);
 

@@ -120,6 +120,11 @@ STATUS sandbox_enter(const struct sandbox_options *options, struct sandbox_repor
     struct status owned = STATUS_OK;
     if (options->store != NULL)
         owned = privileges_own_folder(options->store, report.error, sizeof report.error);
+    if (options->backups != NULL) {
+        char ignored[512];
+        status_ignore(privileges_own_folder(options->backups, ignored, sizeof ignored),
+                      "a store without backups is better than none; the first one says why");
+    }
     struct status closed = close_in(options, &report);
 
     name_missing(&report);

@@ -19,10 +19,11 @@
 #include "base/status.h"
 
 struct sandbox_options {
-    size_t lock_bytes; /* What this process means to lock. */
-    const char *user;  /* Started as root it becomes that user; a name, or a number. */
-    bool strict;       /* In production: what could not be had is a failure. */
-    const char *store; /* A folder of its own, made where there is none; NULL: it has none. */
+    size_t lock_bytes;   /* What this process means to lock. */
+    const char *user;    /* Started as root it becomes that user; a name, or a number. */
+    bool strict;         /* In production: what could not be had is a failure. */
+    const char *store;   /* A folder of its own, made where there is none; NULL: it has none. */
+    const char *backups; /* The same, and no failure where it cannot be had; or NULL. */
     struct landlock_options files;
     const struct call_list *const *calls; /* Ended by NULL.  NULL: any call. */
 };

@@ -17,6 +17,7 @@ const struct policy_action_kind policy_action_kinds[POLICY_ACTION_COUNT] = {
     [POLICY_CARD_LEASE] = {"card.lease", .tenant = true, .destination = true},
     [POLICY_CARD_SETTLE] = {"card.settle", .tenant = true, .destination = true},
     [POLICY_AUDIT_READ] = {"audit.read", .tenant = false},
+    [POLICY_BACKUP_CREATE] = {"backup.create", .tenant = false},
 };
 
 static_assert(POLICY_ACTION_COUNT <= 32, "a rule's actions are the bits of one word");

@@ -31,6 +31,7 @@ enum policy_action {
     POLICY_CARD_LEASE,     /* card.lease: a relay, for a submission to a destination */
     POLICY_CARD_SETTLE,    /* card.settle: a relay */
     POLICY_AUDIT_READ,     /* audit.read */
+    POLICY_BACKUP_CREATE,  /* backup.create: an operator; to ask how it went, too */
     POLICY_ACTION_COUNT
 };
 

@@ -35,6 +35,7 @@ STATUS confine_relay(const struct settings *settings, size_t lock_bytes,
 {
     const struct landlock_path own[] = {
         {settings->data, LANDLOCK_KEEP},
+        {settings->backup_folder, LANDLOCK_KEEP},
         {settings->policies, LANDLOCK_READ},
         {settings->certificate, LANDLOCK_READ},
         {settings->key, LANDLOCK_READ},
@@ -57,6 +58,7 @@ STATUS confine_relay(const struct settings *settings, size_t lock_bytes,
         .user = settings->user,
         .strict = settings->production,
         .store = settings->data,
+        .backups = settings->backup_folder,
         .files = {.paths = paths, .path_count = count, .network = LANDLOCK_LISTENS_AND_DIALS},
         .calls = confine_calls,
     };

@@ -22,6 +22,7 @@
 
 struct submission;
 struct sign;
+struct backup_desk;
 
 struct relay_metrics {
     struct metric *answered;
@@ -46,6 +47,7 @@ struct relay {
     struct client *gateways;
     struct resolver *resolver;
     struct sign *sign;
+    struct backup_desk *backups;
     struct http_server *server;
     struct relay_metrics metrics;
     /* Submissions under way; those with an idempotency key hang in a bucket by its digest. */

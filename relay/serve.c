@@ -15,6 +15,7 @@
 #include "base/supervise.h"
 #include "relay/accept.h"
 #include "relay/audit_routes.h"
+#include "relay/backup_routes.h"
 #include "relay/confine.h"
 #include "relay/health.h"
 #include "relay/sign.h"
@@ -54,7 +55,8 @@ static void on_api_call(void *owner, struct http_call *call)
     struct serve *serve = owner;
     const struct settings_destination *bound = http_tag(call);
 
-    if (bound == NULL && audit_routes_call(&serve->relay, call))
+    if (bound == NULL &&
+        (audit_routes_call(&serve->relay, call) || backup_routes_call(&serve->relay, call)))
         return;
     accept_call(&serve->relay, call, bound);
 }
@@ -150,6 +152,7 @@ static void on_tick(void *owner)
     assert(!failed(status)); /* The slot of the timer that just fired is free. */
     if (serve->ticks++ % TICKS_PER_SECOND == 0) {
         lease_tick(serve->relay.desk);
+        backup_routes_tick(&serve->relay);
         log_flush();
     }
     sign_tick(serve->relay.sign);
@@ -227,6 +230,7 @@ static STATUS open_parts(struct serve *serve)
     TRY(resolve_new(relay->loop, settings, &relay->resolver));
     TRY(lease_desk_new(relay->loop, settings, relay->ledger, &relay->desk));
     TRY(lease_resume(relay->desk));
+    TRY(backup_routes_open(relay));
     sign_tick(relay->sign); /* What the start left behind has its checkpoint before anybody asks. */
     return loop_timer(relay->loop, TICK_MS, on_tick, serve, &serve->timer);
 }
@@ -333,7 +337,8 @@ static void close_all(struct serve *serve)
     lease_desk_free(&relay->desk);
     client_free(&relay->gateways);
     sign_close(&relay->sign);
-    ledger_close(&relay->ledger);
+    if (backup_routes_close(relay))
+        ledger_close(&relay->ledger);
     policy_free(&serve->policy);
     if (relay->submission_count == 0) {
         loop_free(&relay->loop);

@@ -14,6 +14,7 @@
 #define BODY_DEFAULT        (64 << 10)
 #define BODY_MOST           (1 << 20)
 #define PATH_BYTES_MAX      1280u
+#define DAY_MS              (24 * 3600 * 1000LL)
 
 static const char *const environments[] = {"development", "production", NULL};
 
@@ -198,6 +199,20 @@ static STATUS read_destinations(struct settings *settings, const struct config_n
     return STATUS_OK;
 }
 
+static void read_backup(struct settings *settings, const struct config_node *root)
+{
+    struct config *config = settings->config;
+    const struct config_node *backup = config_map(config, root, "backup", false);
+    if (backup == NULL)
+        return;
+
+    settings->backup_folder = config_path(config, backup, "folder", NULL);
+    settings->backup_keep = (unsigned)config_int(config, backup, "keep", 7, 1, 200);
+    if (config_has(config, backup, "every"))
+        settings->backup_every_ms =
+            config_duration_ms(config, backup, "every", CONFIG_REQUIRED, 60 * 1000, 366 * DAY_MS);
+}
+
 static STATUS read_all(struct settings *settings)
 {
     struct config *config = settings->config;
@@ -216,6 +231,7 @@ static STATUS read_all(struct settings *settings)
         settings->signer_origin = config_text(config, signer, "origin", NULL);
     }
     settings->policies = config_path(config, root, "policies", NULL);
+    read_backup(settings, root);
     settings->gateways = config_path(config, root, "gateways", NULL);
     TRY(read_destinations(settings, root));
 
@@ -297,6 +313,10 @@ void settings_describe(const struct settings *settings, struct buffer *out)
                   (unsigned)settings->vault_port, settings->vault_name);
     buffer_format(out, "signer: {origin: %s}\n", settings->signer_origin);
     buffer_format(out, "policies: %s\n", settings->policies);
+    if (settings->backup_folder != NULL)
+        buffer_format(out, "backup: {folder: %s, keep: %u, every: %llds}\n",
+                      settings->backup_folder, settings->backup_keep,
+                      (long long)(settings->backup_every_ms / 1000));
     buffer_add_text(out, "destinations:\n");
     for (unsigned i = 0; i < settings->destination_count; i++) {
         const struct settings_destination *entry = &settings->destinations[i];

@@ -56,6 +56,9 @@ struct settings {
     const char *signer_state;
     const char *signer_origin;
     const char *policies;
+    const char *backup_folder; /* NULL: no backups. */
+    unsigned backup_keep;
+    int64_t backup_every_ms; /* 0: only when asked. */
     const char *gateways;
     struct settings_destination *destinations;
     unsigned destination_count;

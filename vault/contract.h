@@ -22,19 +22,21 @@
 #define CONTRACT_PATH_AUDIT_CHECKPOINT "/v1/audit/checkpoint"
 #define CONTRACT_PATH_AUDIT_ENTRIES    "/v1/audit/entries"
 #define CONTRACT_AUDIT_ENTRIES_MAX     256u
+/* Both daemons, with the right backup.create: POST begins a backup (202), GET says how it goes. */
+#define CONTRACT_PATH_BACKUPS        "/v1/backups"
 
-#define CONTRACT_BATCH_CARDS_MAX       1000u
-#define CONTRACT_LEASES_MAX            64u
-#define CONTRACT_LEASE_TOKENS_MAX      8u
-#define CONTRACT_METADATA_KEYS_MAX     16u
-#define CONTRACT_METADATA_KEY_MAX      40u
-#define CONTRACT_METADATA_VALUE_MAX    500u
-#define CONTRACT_NAME_MAX              128u /* cardholder_name, bytes of UTF-8 */
-#define CONTRACT_PURCHASE_MAX          128u
-#define CONTRACT_IDEMPOTENCY_KEY_MAX   255u
-#define CONTRACT_TOKEN_MAX             64u /* characters of any token */
-#define CONTRACT_PAN_DIGITS_MIN        12u
-#define CONTRACT_PAN_DIGITS_MAX        19u
+#define CONTRACT_BATCH_CARDS_MAX     1000u
+#define CONTRACT_LEASES_MAX          64u
+#define CONTRACT_LEASE_TOKENS_MAX    8u
+#define CONTRACT_METADATA_KEYS_MAX   16u
+#define CONTRACT_METADATA_KEY_MAX    40u
+#define CONTRACT_METADATA_VALUE_MAX  500u
+#define CONTRACT_NAME_MAX            128u /* cardholder_name, bytes of UTF-8 */
+#define CONTRACT_PURCHASE_MAX        128u
+#define CONTRACT_IDEMPOTENCY_KEY_MAX 255u
+#define CONTRACT_TOKEN_MAX           64u /* characters of any token */
+#define CONTRACT_PAN_DIGITS_MIN      12u
+#define CONTRACT_PAN_DIGITS_MAX      19u
 
 /* Tokens: prefix, 22 characters of base62 (128 random bits), 4 check characters: see vault/token.h.
  * Live vaults have no "test_". */

@@ -162,7 +162,8 @@ static bool is_answer_to(enum message_type answer, enum message_type question)
     case MESSAGE_SETTLED:
         return question == MESSAGE_SETTLE;
     case MESSAGE_TEXT:
-        return question == MESSAGE_AUDIT_HEAD || question == MESSAGE_AUDIT_READ;
+        return question == MESSAGE_AUDIT_HEAD || question == MESSAGE_AUDIT_READ ||
+               question == MESSAGE_BACKUP || question == MESSAGE_BACKUP_STATE;
     case MESSAGE_PROBLEM:
         return true;
     case MESSAGE_STATE:
@@ -174,6 +175,8 @@ static bool is_answer_to(enum message_type answer, enum message_type question)
     case MESSAGE_SETTLE:
     case MESSAGE_AUDIT_HEAD:
     case MESSAGE_AUDIT_READ:
+    case MESSAGE_BACKUP:
+    case MESSAGE_BACKUP_STATE:
     case MESSAGE_TYPE_END:
         break;
     }
@@ -241,6 +244,7 @@ static void read_any(const struct route *route, enum message_type type, struct c
         break;
     default: /* is_answer_to() lets only MESSAGE_TEXT come here. */
         read_text(in, out);
+        out->status = route->type == MESSAGE_BACKUP ? 202 : 200;
         break;
     }
 }

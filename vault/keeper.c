@@ -160,6 +160,8 @@ static STATUS keeper_turn(struct keeper *keeper)
         {.fd = keeper->store_failed ? -1 : keeper->signer_fd, .events = POLLIN},
         /* The front waits until the store was held against what the signer signed. */
         {.fd = keeper_hears_front(keeper) ? keeper->front_fd : -1, .events = POLLIN},
+        {.fd = keeper->backup == NULL || keeper->store_failed ? -1 : backup_fd(keeper->backup),
+         .events = POLLIN},
     };
 
     int ready = poll(fds, sizeof fds / sizeof fds[0], KEEPER_POLL_MS);
@@ -175,6 +177,7 @@ static STATUS keeper_turn(struct keeper *keeper)
         TRY(keeper_store_tick(keeper, now_ms));
     if (keeper_hears_front(keeper)) {
         keeper_tick(keeper, now_ms);
+        keeper_backup_tick(keeper, now_ms);
         if (keeper_has_work(keeper) && !keeper->store_failed)
             keeper_commit(keeper, now_ms);
         front_flush(keeper);

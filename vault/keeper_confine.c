@@ -8,14 +8,20 @@ static const struct call_rule handed_sockets[] = {
 };
 static const struct call_list handed = CALL_LIST(handed_sockets);
 
+static const struct call_rule backup_wakes[] = {
+    CALL(eventfd2, "a backup says that it has ended"),
+};
+static const struct call_list backups = CALL_LIST(backup_wakes);
+
 const struct call_list *const keeper_confine_calls[] = {&calls_always, &calls_threads, &calls_store,
-                                                        &handed, NULL};
+                                                        &handed,       &backups,       NULL};
 
 STATUS keeper_confine(const struct settings *settings, size_t lock_bytes,
                       struct sandbox_report *out_report)
 {
     const struct landlock_path paths[] = {
         {settings->data, LANDLOCK_KEEP},
+        {settings->backup_folder, LANDLOCK_KEEP},
         {settings->policies, LANDLOCK_READ},
         {settings->seal_path, LANDLOCK_READ},
         {"/etc/ssl/openssl.cnf", LANDLOCK_READ}, /* The host's providers, FIPS among them. */
@@ -28,6 +34,7 @@ STATUS keeper_confine(const struct settings *settings, size_t lock_bytes,
         .user = settings->user,
         .strict = settings->production,
         .store = settings->data,
+        .backups = settings->backup_folder,
         .files = {.paths = paths,
                   .path_count = sizeof paths / sizeof paths[0],
                   .network = LANDLOCK_NO_NETWORK},

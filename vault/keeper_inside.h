@@ -9,6 +9,7 @@
 #ifndef VAULT_KEEPER_INSIDE_H
 #define VAULT_KEEPER_INSIDE_H
 
+#include "base/backup.h"
 #include "base/db.h"
 #include "base/frames.h"
 #include "keys/envelope.h"
@@ -55,6 +56,9 @@ struct keeper {
     uint64_t signed_size;
     int64_t signed_ms;  /* When all entries were signed last. */
     struct buffer note; /* A checkpoint that waits for the next batch. */
+
+    struct backup *backup; /* NULL: none are configured. */
+    bool backup_asked;     /* By a request of this turn: begun once its entry is durable. */
 
     /* The turn. */
     struct db_batch *batch;
@@ -147,6 +151,13 @@ void keeper_sign_detach(struct keeper *keeper);
 /* Reads what the signer says.  WHY_CONFLICT: the store is older than what was signed. */
 STATUS keeper_sign_read(struct keeper *keeper, int64_t now_ms);
 void keeper_sign_tick(struct keeper *keeper, int64_t now_ms);
+
+/* --- keeper_backup.c: it begins a backup, and base/backup.c takes it on a thread of its own --- */
+STATUS keeper_backup_open(struct keeper *keeper);
+/* Begins what was asked for or is due, and records what has ended. */
+void keeper_backup_tick(struct keeper *keeper, int64_t now_ms);
+/* False: one is under way still, and holds the store. */
+bool keeper_backup_close(struct keeper *keeper);
 
 /* --- keeper_state.c: readiness and housekeeping --- */
 /* "" when all is well. */

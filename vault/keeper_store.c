@@ -112,6 +112,7 @@ static STATUS store_open_all(struct keeper *keeper, int64_t now_ms)
     TRY(store_read(keeper));
     TRY(store_count_boot(keeper, &boot));
     TRY(cvv_open(keeper->ring, boot, settings->production, settings->cvv_cells, &keeper->cvvs));
+    TRY(keeper_backup_open(keeper));
     TRY(keeper_record_start(keeper, now_ms));
     keeper->store_failed = false;
     keeper_commit(keeper, now_ms);
@@ -126,7 +127,8 @@ void keeper_store_close(struct keeper *keeper)
         store_close(&keeper->store);
     keeper->store = (struct store){0};
     keyring_free(&keeper->ring);
-    db_close(&keeper->db);
+    if (keeper_backup_close(keeper))
+        db_close(&keeper->db);
 }
 
 /* The first time: whole, or as if it had not been tried. */

@@ -20,6 +20,8 @@ static const struct turn_row {
     {MESSAGE_SETTLE, POLICY_CARD_SETTLE, settle_run},
     {MESSAGE_AUDIT_HEAD, POLICY_AUDIT_READ, audit_read_head},
     {MESSAGE_AUDIT_READ, POLICY_AUDIT_READ, audit_read_entries},
+    {MESSAGE_BACKUP, POLICY_BACKUP_CREATE, keeper_backup_ask},
+    {MESSAGE_BACKUP_STATE, POLICY_BACKUP_CREATE, keeper_backup_show},
 };
 
 struct keeper_mark keeper_mark(struct keeper *keeper)
@@ -200,6 +202,7 @@ static void turn_abandon(struct keeper *keeper, struct status status, int64_t no
 
     log_failure(LOG_ERROR, "commit_failed", status, "store", db_trouble(keeper->db), NULL);
     keeper->store_failed = true;
+    keeper->backup_asked = false;
     audit_log_abandon(keeper->log);
     turn_undo_cells(keeper, 0, now_ms);
     frame_writer_free(&keeper->front_out); /* With the answers that must not go out. */

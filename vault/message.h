@@ -47,6 +47,8 @@ enum message_type {
     MESSAGE_SETTLE,        /* caller, u16 count, settlements */
     MESSAGE_AUDIT_HEAD,    /* caller */
     MESSAGE_AUDIT_READ,    /* caller, u64 start, u32 limit */
+    MESSAGE_BACKUP,        /* caller: take one */
+    MESSAGE_BACKUP_STATE,  /* caller: how it goes */
     MESSAGE_TYPE_END
 };
 

@@ -76,3 +76,9 @@ void request_refuse_extras(struct request *request, bool query_taken)
     if (request->body_size > 0)
         request_refuse(request, PROBLEM_INVALID_FRAMING, NULL, "This method takes no body.");
 }
+
+void request_read_nothing(struct request *request, struct buffer *out)
+{
+    request_refuse_extras(request, false);
+    message_caller_encode(&request->caller, out);
+}

@@ -47,4 +47,7 @@ void request_set_idempotency(struct request *request, const char *value);
 /* For routes that take no body and no query. */
 void request_refuse_extras(struct request *request, bool query_taken);
 
+/* A request_read_fn for what is said by method and path alone. */
+void request_read_nothing(struct request *request, struct buffer *out);
+
 #endif

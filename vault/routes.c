@@ -24,6 +24,8 @@ static const struct route routes[] = {
     {"POST", CONTRACT_PATH_SETTLEMENTS, MESSAGE_SETTLE, read_lease_settlements},
     {"GET", CONTRACT_PATH_AUDIT_CHECKPOINT, MESSAGE_AUDIT_HEAD, read_audit_head},
     {"GET", CONTRACT_PATH_AUDIT_ENTRIES, MESSAGE_AUDIT_READ, read_audit_entries},
+    {"POST", CONTRACT_PATH_BACKUPS, MESSAGE_BACKUP, request_read_nothing},
+    {"GET", CONTRACT_PATH_BACKUPS, MESSAGE_BACKUP_STATE, request_read_nothing},
 };
 
 #define ROUTES_COUNT (sizeof routes / sizeof routes[0])

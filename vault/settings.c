@@ -5,6 +5,8 @@
 
 #include "vault/cvv.h"
 
+#define DAY_MS (24 * 3600 * 1000LL)
+
 static const char *const environments[] = {"development", "production", NULL};
 
 static void settings_read_listen(struct settings *out, const struct config_node *root)
@@ -75,6 +77,20 @@ static void settings_read_limits(struct settings *out, const struct config_node 
     out->log_level = (enum log_level)level;
 }
 
+static void settings_read_backup(struct settings *out, const struct config_node *root)
+{
+    struct config *config = out->config;
+    const struct config_node *backup = config_map(config, root, "backup", false);
+
+    if (backup == NULL)
+        return;
+    out->backup_folder = config_path(config, backup, "folder", NULL);
+    out->backup_keep = (unsigned)config_int(config, backup, "keep", 7, 1, 200);
+    if (config_has(config, backup, "every"))
+        out->backup_every_ms =
+            config_duration_ms(config, backup, "every", CONFIG_REQUIRED, 60 * 1000, 366 * DAY_MS);
+}
+
 STATUS settings_read(const char *path, struct settings *out_settings, char *error,
                      size_t error_size)
 {
@@ -89,6 +105,7 @@ STATUS settings_read(const char *path, struct settings *out_settings, char *erro
         out.policies = config_path(out.config, root, "policies", NULL);
         settings_read_listen(&out, root);
         settings_read_keys(&out, root);
+        settings_read_backup(&out, root);
         settings_read_limits(&out, root);
         status = config_finish(out.config);
     }
@@ -125,6 +142,10 @@ void settings_print(const struct settings *settings, FILE *out)
     (void)fprintf(out, "signer: {key: %s, state: %s, origin: %s}\n", settings->signer_key,
                   settings->signer_state, settings->origin);
     (void)fprintf(out, "policies: %s\n", settings->policies);
+    if (settings->backup_folder != NULL)
+        (void)fprintf(out, "backup: {folder: %s, keep: %u, every: %llds}\n",
+                      settings->backup_folder, settings->backup_keep,
+                      (long long)(settings->backup_every_ms / 1000));
     (void)fprintf(out, "limits: {connections: %u, in_flight: %u, body: %zuB, cache: %lluMiB, ",
                   limits->connections, limits->in_flight, limits->body_bytes,
                   (unsigned long long)(settings->cache_bytes >> 20));

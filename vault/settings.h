@@ -41,6 +41,9 @@ struct settings {
     const char *signer_state;
     const char *origin;
     const char *policies;
+    const char *backup_folder; /* NULL: no backups. */
+    unsigned backup_keep;
+    int64_t backup_every_ms; /* 0: only when asked. */
     struct http_limits limits;
     uint64_t cache_bytes;
     unsigned cvv_cells;

@@ -21,6 +21,8 @@ STATUS lease_run(struct keeper_op *op, struct cursor *in);
 STATUS settle_run(struct keeper_op *op, struct cursor *in);
 STATUS audit_read_head(struct keeper_op *op, struct cursor *in);
 STATUS audit_read_entries(struct keeper_op *op, struct cursor *in);
+STATUS keeper_backup_ask(struct keeper_op *op, struct cursor *in);
+STATUS keeper_backup_show(struct keeper_op *op, struct cursor *in);
 
 /* --- find.c: from a token to its row and record --- */
 struct found {

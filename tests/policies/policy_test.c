@@ -88,20 +88,21 @@ static bool allows(enum policy_action action, const char *principal, const char 
 
 Test(policy, gives_each_principal_of_the_example_what_it_needs_and_nothing_else)
 {
-    static const char *const principals[] = {"shop", "relay", "auditor"};
+    static const char *const principals[] = {"shop", "relay", "auditor", "operator"};
     static const char *const wanted[] = {
         [POLICY_CARD_TOKENIZE] = "shop", [POLICY_CARD_MASK_READ] = "shop",
         [POLICY_CARD_DELETE] = "shop",   [POLICY_CARD_MATCH] = "",
         [POLICY_CVV_STORE] = "shop",     [POLICY_CARD_SUBMIT] = "shop",
         [POLICY_CARD_LEASE] = "relay",   [POLICY_CARD_SETTLE] = "relay",
-        [POLICY_AUDIT_READ] = "auditor"};
+        [POLICY_AUDIT_READ] = "auditor", [POLICY_BACKUP_CREATE] = "operator"};
 
     cr_assert(!failed(policy_load(EXAMPLE, &policy, error, sizeof error)), "%s", error);
     for (unsigned action = 0; action < POLICY_ACTION_COUNT; action++) {
         bool sent = action == POLICY_CARD_SUBMIT || action == POLICY_CARD_LEASE ||
                     action == POLICY_CARD_SETTLE;
-        for (unsigned i = 0; i < 3; i++) {
-            const char *tenant = action == POLICY_AUDIT_READ ? "" : "demo";
+        for (unsigned i = 0; i < 4; i++) {
+            bool all = action == POLICY_AUDIT_READ || action == POLICY_BACKUP_CREATE;
+            const char *tenant = all ? "" : "demo";
             bool allowed =
                 allows((enum policy_action)action, principals[i], tenant, sent ? "sandbox" : NULL);
             cr_expect_eq(allowed, strcmp(wanted[action], principals[i]) == 0, "%s, %s",

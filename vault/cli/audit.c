@@ -56,7 +56,7 @@ static void verdict_say(const struct cli_arguments *arguments, const char *origi
 }
 
 /* The one line of a `.pub` file. */
-static bool verifier_read(const char *path, struct note_key *out_key)
+bool audit_verifier_read(const char *path, struct note_key *out_key)
 {
     char text[KEY_BYTES_MAX + 2] = {0};
     FILE *file = path == NULL ? NULL : fopen(path, "re");
@@ -91,6 +91,20 @@ static enum cli_exit store_open(const char *folder, struct db **out_db)
     return status.why == WHY_FORGED ? CLI_FOUND : CLI_UNREACHABLE;
 }
 
+enum cli_exit audit_store_verify(const char *folder, const char *origin, const struct note_key *key,
+                                 struct audit_verdict *out_verdict)
+{
+    OWNED(db_close) struct db *db = NULL;
+    enum cli_exit code = store_open(folder, &db);
+    if (code != CLI_DONE)
+        return code;
+    struct status status = audit_verify_store(db, &places, origin, key, out_verdict);
+    if (!failed(status))
+        return CLI_DONE;
+    say_error("the store cannot be read to its end (%s)", status_name(status.why));
+    return CLI_FOUND;
+}
+
 static enum cli_exit verify_store(const struct cli_arguments *arguments, const char *folder)
 {
     struct note_key key;
@@ -99,21 +113,15 @@ static enum cli_exit verify_store(const struct cli_arguments *arguments, const c
         say_error("--store wants --verifier KEY: a log cannot vouch for itself");
         return CLI_USAGE;
     }
-    if (!verifier_read(verifier, &key))
+    if (!audit_verifier_read(verifier, &key))
         return CLI_USAGE;
     const char *origin = cli_option(arguments, "origin");
     if (origin == NULL)
         origin = key.name;
-    OWNED(db_close) struct db *db = NULL;
-    enum cli_exit code = store_open(folder, &db);
+    struct audit_verdict verdict;
+    enum cli_exit code = audit_store_verify(folder, origin, &key, &verdict);
     if (code != CLI_DONE)
         return code;
-    struct audit_verdict verdict;
-    struct status status = audit_verify_store(db, &places, origin, &key, &verdict);
-    if (failed(status)) {
-        say_error("the store cannot be read to its end (%s)", status_name(status.why));
-        return CLI_FOUND;
-    }
     verdict_say(arguments, origin, &verdict);
     return verdict.good ? CLI_DONE : CLI_FOUND;
 }
@@ -171,7 +179,8 @@ static enum cli_exit verify_daemon(const struct cli_arguments *arguments)
     fetch.which = cli_option(arguments, "relay") != NULL ? DAEMON_RELAY : DAEMON_VAULT;
     const char *verifier = cli_option(arguments, "verifier");
     struct note_key key;
-    if (!verifier_read(verifier != NULL ? verifier : daemon_verifier(daemon, fetch.which), &key))
+    if (!audit_verifier_read(verifier != NULL ? verifier : daemon_verifier(daemon, fetch.which),
+                             &key))
         return CLI_USAGE;
     const char *origin = cli_option(arguments, "origin");
     if (origin == NULL)

@@ -9,9 +9,17 @@
 #ifndef VAULT_CLI_AUDIT_H
 #define VAULT_CLI_AUDIT_H
 
+#include "policies/audit_verify.h"
 #include "vault/cli/cli.h"
 
 enum cli_exit audit_verify_command(const struct cli_arguments *arguments);
 enum cli_exit audit_tail_command(const struct cli_arguments *arguments);
+
+/* The one line of a `.pub` file; false, with the sentence said, where there is none. */
+bool audit_verifier_read(const char *path, struct note_key *out_key);
+/* The log of either daemon's store.  CLI_DONE whenever there is a verdict, good or not; else the
+ * sentence is said. */
+enum cli_exit audit_store_verify(const char *folder, const char *origin, const struct note_key *key,
+                                 struct audit_verdict *out_verdict);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vault/cli/audit.h"
+#include "vault/cli/backup.h"
 #include "vault/cli/dev.h"
 #include "vault/cli/health.h"
 #include "vault/cli/help.h"
@@ -32,6 +33,17 @@ const struct cli_command cli_commands[] = {
     {"audit", "tail", "[--json] [--config FILE] [--relay | --store DIR] [--count N]",
      "Show the newest entries of an audit log.", " json config: relay store: count: ", 0, 0,
      audit_tail_command},
+    {"backup", "create", "[--json] [--config FILE] [--relay]",
+     "Copy a running daemon's store into its folder of backups.", " json config: relay ", 0, 0,
+     backup_create_command},
+    {"backup", "list", "[--json] --from DIR", "Show what a folder of backups holds.",
+     " json from: ", 0, 0, backup_list_command},
+    {"backup", "verify", "[--json] --from DIR --verifier KEY [--origin NAME] [--id N]",
+     "Prove that a backup is whole: every file, and the audit log in it.",
+     " json from: verifier: origin: id: ", 0, 0, backup_verify_command},
+    {"backup", "restore", "[--json] --from DIR --verifier KEY [--origin NAME] [--id N] --to DIR",
+     "Make a store from a backup, in a folder that is empty or missing, and prove it whole.",
+     " json from: verifier: origin: id: to: ", 0, 0, backup_restore_command},
     {"scan", "", "[--json] [--all] PATH...", "Look for card numbers in files and folders.",
      " json all ", 1, CLI_WORDS_MAX, scan_run},
     {"help", "", "[NOUN]", "Explain a noun, with examples.", " ", 0, 1, help_run},

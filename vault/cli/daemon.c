@@ -42,6 +42,7 @@ struct daemon {
     struct endpoint endpoints[2]; /* By enum daemon_which. */
     struct pair identity;
     struct pair auditor;
+    struct pair operator;
 };
 
 static const char *const which_names[] = {[DAEMON_VAULT] = "vault", [DAEMON_RELAY] = "relay"};
@@ -95,6 +96,9 @@ static STATUS daemon_read(struct daemon *daemon, const char *path)
     endpoint_read(daemon, DAEMON_RELAY, root);
     pair_read(daemon, root, "identity", &daemon->identity);
     pair_read(daemon, root, "auditor", &daemon->auditor);
+    daemon->operator= daemon->identity;
+    if (config_has(daemon->config, root, "operator"))
+        pair_read(daemon, root, "operator", &daemon->operator);
     return config_finish(daemon->config);
 }
 
@@ -170,7 +174,9 @@ enum cli_exit daemon_fetch(const struct daemon *daemon, const struct daemon_requ
 {
     assert(request->method != NULL);
     const struct endpoint *endpoint = &daemon->endpoints[request->which];
-    const struct pair *pair = request->as_auditor ? &daemon->auditor : &daemon->identity;
+    const struct pair *pair = request->as_auditor ? &daemon->auditor
+                                                  : request->as_operator
+                                  ? &daemon->operator: & daemon->identity;
     char key[ENCODE_BASE62_CHARS + 8];
     random_id("cli_", key, sizeof key);
     const char *headers[] = {"Idempotency-Key", key, "Content-Type", "application/json", NULL};

@@ -20,7 +20,8 @@ enum daemon_which { DAEMON_VAULT, DAEMON_RELAY };
 
 struct daemon_request {
     enum daemon_which which;
-    bool as_auditor; /* Shows the auditor's certificate in the place of the person's own. */
+    bool as_auditor;  /* Shows the auditor's certificate in the place of the person's own. */
+    bool as_operator; /* The operator's, where the configuration names one. */
     const char *method;
     const char *target;
     const struct buffer *body; /* JSON, or NULL. */

@@ -32,6 +32,7 @@ static const struct pki_leaf leaves[] = {
     {"shop", "shop", "URI:urn:cardkeep:demo:shop", PKI_CLIENT},
     {"other", "other", "URI:urn:cardkeep:acme:shop", PKI_CLIENT},
     {"auditor", "auditor", "URI:urn:cardkeep:auditor", PKI_CLIENT},
+    {"operator", "operator", "URI:urn:cardkeep:operator", PKI_CLIENT},
 };
 
 /* What is being made: `path` is a folder beside the final one until all of it stands. */
@@ -110,6 +111,8 @@ static STATUS settings_make(struct dev *dev)
 {
     OWNED(descriptor_close) int data = -1;
     TRY(folder_make(dev, "data", &data));
+    OWNED(descriptor_close) int backups = -1;
+    TRY(folder_make(dev, "backups", &backups));
     OWNED(descriptor_close) int folder = open(dev->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ENSURE(folder >= 0, WHY_IO);
     OWNED(buffer_free) struct buffer text = BUFFER(SETTINGS_BYTES_MAX);

@@ -39,6 +39,21 @@ static const struct help_text help_texts[] = {
      "  cardkeep audit verify --store .cardkeep/data/vault "
      "--verifier .cardkeep/keys/vault-signer.pub\n"
      "  cardkeep audit tail --count 20\n"},
+    {"backup",
+     "create asks a running daemon and waits for the end of it; the others read the folder of\n"
+     "backups, offline, also beside a running daemon.  Without --id it is the newest one.  What "
+     "is\n"
+     "restored is proven before it appears under its name; cardkeep-vault --verify-store then "
+     "opens\n"
+     "every record, with the seal.  vault/README.md has the whole of a restore.\n\n"
+     "Examples:\n"
+     "  cardkeep backup create\n"
+     "  cardkeep backup list --from .cardkeep/backups/vault\n"
+     "  cardkeep backup verify --from .cardkeep/backups/vault "
+     "--verifier .cardkeep/keys/vault-signer.pub\n"
+     "  cardkeep backup restore --from .cardkeep/backups/vault "
+     "--verifier .cardkeep/keys/vault-signer.pub \\\n"
+     "      --to .cardkeep/data/vault\n"},
     {"scan",
      "Offline.  Finds numbers of 13 to 19 digits with a known prefix and a right check digit, as\n"
      "digits with or without separators, as UTF-16, as packed BCD, and inside base64.  Says "

@@ -18,6 +18,7 @@ void settings_vault(const struct settings_ports *ports, struct buffer *out)
                   "signer: {key: keys/vault-signer.key, state: data/vault-signer.state, "
                   "origin: " SETTINGS_ORIGIN_VAULT "}\n"
                   "policies: policies.yaml\n"
+                  "backup: {folder: backups/vault, keep: 7}\n"
                   "limits: {connections: 4096, body: 1MiB, in_flight: 8192}\n"
                   "log: {level: info}\n",
                   ports->vault, ports->vault_metrics);
@@ -54,6 +55,7 @@ void settings_relay(const struct settings_ports *ports, const char *gateways, st
                   "signer: {key: keys/relay-signer.key, state: data/relay-signer.state, "
                   "origin: " SETTINGS_ORIGIN_RELAY "}\n"
                   "policies: policies.yaml\n"
+                  "backup: {folder: backups/relay, keep: 7}\n"
                   "gateways: \"%s\"\n"
                   "destinations:\n",
                   ports->relay, ports->relay_metrics, ports->vault, gateways);
@@ -76,6 +78,7 @@ void settings_policies(struct buffer *out)
              "  other: {uri: \"urn:cardkeep:acme:shop\", tenant: acme}\n"
              "  relay: {uri: \"urn:cardkeep:relay:main\"}\n"
              "  auditor: {uri: \"urn:cardkeep:auditor\"}\n"
+             "  operator: {uri: \"urn:cardkeep:operator\"}\n"
              "destinations:\n"
              "  sandbox: {}\n"
              "  stripe-sandbox: {}\n"
@@ -105,7 +108,11 @@ void settings_policies(struct buffer *out)
              "  - id: auditor-reads\n"
              "    effect: allow\n"
              "    actions: [audit.read]\n"
-             "    principals: [auditor]\n");
+             "    principals: [auditor]\n"
+             "  - id: operator-backs-up\n"
+             "    effect: allow\n"
+             "    actions: [backup.create]\n"
+             "    principals: [operator]\n");
 }
 
 void settings_cli(const struct settings_ports *ports, struct buffer *out)
@@ -119,6 +126,7 @@ void settings_cli(const struct settings_ports *ports, struct buffer *out)
                   "metrics: \"127.0.0.1:%u\"}\n"
                   "identity: {certificate: tls/shop.pem, key: tls/shop.key}\n"
                   "auditor: {certificate: tls/auditor.pem, key: tls/auditor.key}\n"
+                  "operator: {certificate: tls/operator.pem, key: tls/operator.key}\n"
                   "verifiers: {vault: keys/vault-signer.pub, relay: keys/relay-signer.pub}\n",
                   ports->vault, ports->vault_metrics, ports->relay, ports->relay_metrics);
 }

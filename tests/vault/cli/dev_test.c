@@ -117,7 +117,8 @@ Test(dev, issues_servers_and_clients_that_chain_and_no_more)
     } clients[] = {{"tls/relay-client.pem", "urn:cardkeep:relay:main"},
                    {"tls/shop.pem", "urn:cardkeep:demo:shop"},
                    {"tls/other.pem", "urn:cardkeep:acme:shop"},
-                   {"tls/auditor.pem", "urn:cardkeep:auditor"}};
+                   {"tls/auditor.pem", "urn:cardkeep:auditor"},
+                   {"tls/operator.pem", "urn:cardkeep:operator"}};
     for (size_t i = 0; i < sizeof clients / sizeof clients[0]; i++) {
         cr_expect(holds(clients[i].name, X509_PURPOSE_SSL_CLIENT, NULL), "%s", clients[i].name);
         cr_expect(!holds(clients[i].name, X509_PURPOSE_SSL_SERVER, NULL), "%s", clients[i].name);
@@ -144,7 +145,7 @@ Test(dev, keeps_every_secret_file_to_its_owner)
         }
         closedir(listing);
     }
-    cr_expect_eq(keys, 8 + 2 + 1, "certificates, signers, seal");
+    cr_expect_eq(keys, 9 + 2 + 1, "certificates, signers, seal");
     struct stat about;
     cr_assert(stat(target, &about) == 0);
     cr_expect_eq(about.st_mode & 0777, 0700);
@@ -225,6 +226,8 @@ Test(dev, writes_policies_that_load_and_part_the_tenants)
     cr_expect(!allowed(policy, POLICY_CARD_LEASE, "shop", "demo", "sandbox"));
     cr_expect(allowed(policy, POLICY_AUDIT_READ, "auditor", "", NULL));
     cr_expect(!allowed(policy, POLICY_AUDIT_READ, "shop", "", NULL));
+    cr_expect(allowed(policy, POLICY_BACKUP_CREATE, "operator", "", NULL));
+    cr_expect(!allowed(policy, POLICY_BACKUP_CREATE, "auditor", "", NULL));
     policy_free(&policy);
 }
 
