@@ -71,10 +71,21 @@ static void escape_add(struct buffer *out, uint8_t byte)
         buffer_format(out, "\\u%04x", byte);
 }
 
+/* Eight bytes at once: nonzero where one of them is zero. */
+#define EACH_BYTE(value) (0x0101010101010101u * (value))
+#define ZERO_BYTES(word) (((word)-EACH_BYTE(1)) & ~(word)&EACH_BYTE(0x80))
+
 /* How many of the first bytes are ASCII that stands for itself: mostly all. */
 static size_t plain_size(const uint8_t *bytes, size_t size)
 {
     size_t at = 0;
+    for (uint64_t word; size - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, bytes + at, sizeof word);
+        uint64_t found = (word | (word - EACH_BYTE(0x20))) & EACH_BYTE(0x80);
+        found |= ZERO_BYTES(word ^ EACH_BYTE('"')) | ZERO_BYTES(word ^ EACH_BYTE('\\'));
+        if (found != 0)
+            break; /* Or a byte behind such a one: what follows tells. */
+    }
     while (at < size && bytes[at] >= 0x20 && bytes[at] < 0x80 && bytes[at] != '"' &&
            bytes[at] != '\\')
         at++;

@@ -20,7 +20,8 @@ static_assert(AEAD_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "ke
 
 struct aead {
     EVP_CIPHER *gcm;     /* Fetched once: a fetch per message costs more than the message. */
-    EVP_CIPHER_CTX *ctx; /* Reused by every message. */
+    EVP_CIPHER_CTX *ctx; /* Reused by every message, its cipher set once: to set it again would free
+                            and allocate all that it holds. */
     bool keyed;          /* It knows the last message's key. */
 };
 
@@ -45,6 +46,7 @@ STATUS aead_new(struct aead **out_aead)
     ENSURE(aead->gcm != NULL, WHY_NO_MEMORY);
     aead->ctx = EVP_CIPHER_CTX_new();
     ENSURE(aead->ctx != NULL, WHY_NO_MEMORY);
+    ENSURE(EVP_EncryptInit_ex2(aead->ctx, aead->gcm, NULL, NULL, NULL) == 1, WHY_NO_MEMORY);
     *out_aead = MOVE(aead);
     return STATUS_OK;
 }
@@ -62,7 +64,7 @@ static STATUS gcm_seal(struct aead *aead, const struct aead_input *input, const 
     EVP_CIPHER_CTX *ctx = aead->ctx;
     int written = 0;
 
-    ENSURE(EVP_EncryptInit_ex2(ctx, aead->gcm, input->key, input->nonce, NULL) == 1, WHY_NO_MEMORY);
+    ENSURE(EVP_EncryptInit_ex2(ctx, NULL, input->key, input->nonce, NULL) == 1, WHY_NO_MEMORY);
     if (input->associated_size > 0)
         ENSURE(EVP_EncryptUpdate(ctx, NULL, &written, input->associated,
                                  (int)input->associated_size) == 1,
@@ -84,7 +86,7 @@ static STATUS gcm_open(struct aead *aead, const struct aead_input *input, const 
     int written = 0;
 
     memcpy(tag, sealed + size, sizeof tag);
-    ENSURE(EVP_DecryptInit_ex2(ctx, aead->gcm, input->key, input->nonce, NULL) == 1, WHY_NO_MEMORY);
+    ENSURE(EVP_DecryptInit_ex2(ctx, NULL, input->key, input->nonce, NULL) == 1, WHY_NO_MEMORY);
     if (input->associated_size > 0)
         ENSURE(EVP_DecryptUpdate(ctx, NULL, &written, input->associated,
                                  (int)input->associated_size) == 1,
@@ -105,9 +107,8 @@ void aead_forget(struct aead *aead)
     if (!aead->keyed)
         return;
     aead->keyed = false;
-    int rc = EVP_EncryptInit_ex2(aead->ctx, aead->gcm, nothing, nothing, NULL);
-    if (rc != 1)
-        EVP_CIPHER_CTX_reset(aead->ctx);
+    int rc = EVP_EncryptInit_ex2(aead->ctx, NULL, nothing, nothing, NULL);
+    assert(rc == 1); /* Keys are of one size, and nothing is allocated. */
 }
 
 STATUS aead_seal(struct aead *aead, const struct aead_input *input, const uint8_t *plain,

@@ -17,7 +17,7 @@
 #include "vault/steps.h"
 #include "vault/token.h"
 
-#define TOKENIZE_VIEW_STEP   256u /* Views are padded to multiples of this. */
+#define TOKENIZE_VIEW_STEP   128u /* Views are padded to multiples of this. */
 #define TOKENIZE_CARD_PADDED 192u /* Every card is padded to this. */
 #define TOKENIZE_DRAWS_MAX   16u
 #define TOKENIZE_NOTE_MAX    (200u * 1024u)
