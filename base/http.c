@@ -128,6 +128,7 @@ STATUS http_server_new(const struct http_server_options *options, struct http_se
     h2o_linklist_init_anchor(&server->conns);
     h2o_linklist_init_anchor(&server->waiting);
     h2o_linklist_init_anchor(&server->sending);
+    h2o_linklist_init_anchor(&server->lingers);
     if (options->silence_stderr)
         TRY(silence_stderr());
     wipe_set_up();
@@ -208,6 +209,7 @@ void http_server_free(struct http_server **server)
         for (unsigned i = 0; (*server)->conn_count > 0 && i < FAREWELL_TURNS_MAX; i++)
             h2o_evloop_run((*server)->context.loop, 10);
         assert((*server)->conn_count == 0);
+        http_linger_sweep(*server, INT64_MAX);
         context_free(*server);
     }
     loop_timer_cancel(&(*server)->tick);

@@ -9,10 +9,11 @@
  *
  * Bounds: connections, connections per second, streams in flight (per connection and in all),
  * header bytes, body bytes (413, also on HTTP/2), bodies and answers of all connections together
- * (503), time for a head and a body (then the connection ends), for an answer (503 `busy`), for
- * taking it and for idling, rapid resets (CVE-2023-44487), HTTP/2 frames that carry nothing
- * (base/http_frames.h), HTTP/1.1 heads with conflicting framing (400).  Answers made here by itself
- * are problem bodies, but for the 400 to bytes that are no HTTP at all.
+ * (503), time for a head and a body (408; on HTTP/2 the connection ends), for an answer (503
+ * `busy`), for taking it and for idling, rapid resets (CVE-2023-44487), HTTP/2 frames that carry
+ * nothing (base/http_frames.h), HTTP/1.1 heads with conflicting framing (400).  Answers made here by
+ * itself are problem bodies.  A refusal in the middle of an upload reaches its client: the
+ * connection is read on, for some seconds, before it is closed.
  */
 #ifndef BASE_HTTP_H
 #define BASE_HTTP_H
@@ -42,7 +43,7 @@ struct http_limits {
     /* Bodies on their way in and answers on their way out, in all; beyond, the largest is refused:
      * 503 busy, or its connection ends. */
     size_t transit_bytes;
-    int64_t request_ms; /* From the first byte of a request to its last; beyond: 408 or closed. */
+    int64_t request_ms; /* From the first byte of a request to its last; beyond: 408. */
     int64_t answer_ms;  /* From a whole request to its answer; beyond: 503 `busy`. */
     int64_t idle_ms;    /* A connection without a request. */
 };

@@ -42,6 +42,8 @@ static void accept_on_close(void *owner)
     assert(server->conn_count > 0);
     server->conn_count--;
     http_meter_open(server, -1);
+    http_linger_begin(conn);
+    buffer_free(&conn->said);
     free(conn);
 }
 
@@ -114,6 +116,8 @@ static void conn_begin(struct http_listener *listener, h2o_socket_t *sock)
     conn->server = server;
     conn->listener = listener;
     conn->sock = sock;
+    conn->said = BUFFER(HTTP_SAID_BYTES_MAX);
+    conn->linger_fd = -1;
     conn->idle_since_ms = clock_monotonic_ms();
     struct sockaddr_storage address = {0};
     if (h2o_socket_getpeername(sock, (struct sockaddr *)&address) > 0)

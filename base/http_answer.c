@@ -17,8 +17,7 @@ static const char opaque_type[] = "application/octet-stream"; /* For one that ca
 /* Marks our own answers for the filter below. */
 static h2o_generator_t answer_generator;
 
-/* For HTTP/1.1's status line; HTTP/2 sends none. */
-static const char *reason_of(int status)
+const char *http_answer_reason(int status)
 {
     static const struct {
         int status;
@@ -120,7 +119,7 @@ static void send_answer(struct http_call *call, const struct http_answer *answer
     size_t size = answer->content_type == NULL ? 0 : answer->body_size;
 
     req->res.status = answer->status;
-    req->res.reason = reason_of(answer->status);
+    req->res.reason = http_answer_reason(answer->status);
     req->res.headers = (h2o_headers_t){0};
     if (answer->content_type != NULL)
         add_header(req, "content-type",
@@ -233,6 +232,9 @@ static void answer_on_setup(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t 
         h2o_setup_next_ostream(req, slot);
         return;
     }
+    struct http_conn *conn = http_accept_conn(req);
+    if (!conn->http2)
+        http_linger_arm(conn); /* libh2o answers so in the middle of a body. */
     char id[HTTP_ID_BYTES_MAX + 1];
     random_id("req_", id, sizeof id);
     OWNED(buffer_free) struct buffer body = BUFFER(PROBLEM_BYTES_MAX);

@@ -196,6 +196,8 @@ int http_call_on_request(struct http_server *server, h2o_req_t *req)
     const struct http_problem *problem = http_guard_request(call, &close);
     if (problem != NULL) {
         req->http1_is_persistent = req->http1_is_persistent && !close;
+        if (close && !call->conn->http2)
+            http_linger_arm(call->conn);
         http_answer_problem(call, problem, NULL);
         return 0;
     }

@@ -43,6 +43,11 @@ static const struct http_problem busy = {
     .title = "Too many requests are under way.",
     .detail = "Try again a little later.",
 };
+static const struct http_problem late = {
+    .status = 408,
+    .code = "deadline",
+    .title = "The request took too long.",
+};
 static const struct http_problem overdue = {
     .status = 503,
     .code = "busy",
@@ -328,6 +333,15 @@ static void sweep_slow(struct http_conn *conn, int64_t now_ms)
         http_guard_cut(conn);
 }
 
+/* HTTP/2 has other requests under way, and no place for an answer to half of one. */
+static void end_partial(struct http_conn *conn)
+{
+    if (conn->http2 || conn->cut)
+        http_guard_cut(conn);
+    else
+        http_refuse(conn, &late);
+}
+
 static void sweep_conn(struct http_conn *conn, int64_t now_ms)
 {
     const struct http_limits *limits = &conn->server->options.limits;
@@ -346,7 +360,7 @@ static void sweep_conn(struct http_conn *conn, int64_t now_ms)
     else if (conn->partial_since_ms == 0)
         conn->partial_since_ms = now_ms;
     else if (now_ms - conn->partial_since_ms > limits->request_ms)
-        http_guard_cut(conn);
+        end_partial(conn);
 
     /* HTTP/2 is told to go away by libh2o's own idle timer first. */
     int64_t idle_ms = conn->http2 ? limits->idle_ms + limits->request_ms : limits->idle_ms;
@@ -362,6 +376,7 @@ void http_guard_sweep(struct http_server *server, int64_t now_ms)
     for (h2o_linklist_t *link = server->conns.next; link != &server->conns; link = link->next)
         sweep_conn(http_conn_of(link), now_ms);
     http_transit_check(server, true);
+    http_linger_sweep(server, now_ms);
 }
 
 /* --- The end --- */

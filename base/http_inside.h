@@ -8,6 +8,8 @@
  * http_flood.c   HTTP/2 frames before libh2o reads them
  * http_transit.c bodies and answers of all connections together
  * http_answer.c  answers, libh2o's own errors included
+ * http_refuse.c  answers to what never became a request
+ * http_linger.c  connections that end while their client still sends
  *
  * Never   is included by anything but these.
  * Threads the loop's.
@@ -20,6 +22,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 
+#include "base/buffer.h"
 #include "base/http.h"
 #include "base/http_frames.h"
 #include "base/metrics.h"
@@ -30,6 +33,7 @@
 #define HTTP_ADDRESS_SIZE     (INET6_ADDRSTRLEN + 9u) /* "[…]:65535" */
 #define HTTP_BODY_BYTES_SPARE (64u * 1024u) /* Read beyond the limit, so as to answer 413. */
 #define HTTP_COMPONENT_MAX    24u
+#define HTTP_SAID_BYTES_MAX   8192u
 
 struct http_listener {
     struct http_server *server;
@@ -73,6 +77,10 @@ struct http_conn {
     int64_t slow_since_ms;     /* … and since when it is the oldest. */
     struct http_incoming seen; /* Of the sweep that is going on. */
     bool close_soon;           /* With its last request. */
+
+    struct buffer said;         /* By http_refuse.c. */
+    h2o_socket_cb refused_read; /* libh2o's reader of a request that was refused half read. */
+    int linger_fd;              /* Keeps the connection when libh2o closes it; or -1. */
 
     const void *wiped_buffer; /* How far the socket's input was wiped already. */
     size_t wiped_size;
@@ -146,6 +154,8 @@ struct http_server {
 
     h2o_linklist_t conns;
     unsigned conn_count;
+    h2o_linklist_t lingers;
+    unsigned linger_count; /* Those that will linger, too. */
     h2o_linklist_t waiting;
     h2o_linklist_t sending;
     unsigned in_flight;
@@ -188,7 +198,22 @@ void http_guard_cut_all(struct http_server *server);
 /* Shuts the connection down; libh2o finds out by itself and cleans up. */
 void http_guard_cut(struct http_conn *conn);
 
+/* http_linger.c */
+/* The connection is to be closed after this answer, though its client may still be sending: a reset
+ * would overtake the answer.  It is kept until the client has seen it, for a while. */
+void http_linger_arm(struct http_conn *conn);
+/* When libh2o has closed it. */
+void http_linger_begin(struct http_conn *conn);
+/* Ends what is over its time; INT64_MAX: all. */
+void http_linger_sweep(struct http_server *server, int64_t now_ms);
+
+/* http_refuse.c */
+/* Answers what is still coming in over HTTP/1.1, and closes the connection behind it. */
+void http_refuse(struct http_conn *conn, const struct http_problem *problem);
+
 /* http_answer.c */
+/* For HTTP/1.1's status line; HTTP/2 sends none. */
+const char *http_answer_reason(int status);
 void http_answer_set_up(h2o_pathconf_t *path, const struct http_server_options *options);
 
 /* http_meter.c */

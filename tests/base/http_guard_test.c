@@ -176,6 +176,15 @@ static bool trickle(const char *text, int64_t pause_ms)
     return closed;
 }
 
+static void check_refusal(const char *status, const char *code)
+{
+    cr_expect(closed, "%s", answer);
+    cr_expect(strncmp(answer, status, strlen(status)) == 0, "%s", answer);
+    cr_expect(holds("content-type: application/problem+json\r\n"), "%s", answer);
+    cr_expect(holds("request-id: req_"), "%s", answer);
+    cr_expect(holds(code), "%s", answer);
+}
+
 Test(http_guard, ends_a_head_that_trickles_in)
 {
     start(ECHO_PLAIN, quick_limits());
@@ -183,6 +192,7 @@ Test(http_guard, ends_a_head_that_trickles_in)
     int64_t before_ms = clock_monotonic_ms();
     cr_assert(trickle("GET /echo HTTP/1.1\r\nHost: h\r\nX-Slow: a very long story", 30));
     cr_assert(clock_monotonic_ms() - before_ms >= 300);
+    check_refusal("HTTP/1.1 408 ", "\"code\":\"deadline\"");
     check_alive();
 }
 
@@ -192,6 +202,37 @@ Test(http_guard, ends_a_body_that_trickles_in)
     open_wire("http/1.1");
     send_text("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n");
     cr_assert(trickle("one byte after another, slowly, for a long time", 30));
+    check_refusal("HTTP/1.1 408 ", "\"code\":\"deadline\"");
+    check_alive();
+}
+
+Test(http_guard, answers_an_upload_that_is_too_large_though_it_goes_on)
+{
+    static char body[3u << 20];
+    start(ECHO_TLS, http_limits_default());
+    open_wire("http/1.1");
+    send_text("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n300000\r\n");
+    cr_assert(wire_send(&wire, body, sizeof body), "no reset while it is sent");
+    receive(3000);
+    check_refusal("HTTP/1.1 413 ", "\"code\":\"too_large\"");
+    check_alive();
+}
+
+Test(http_guard, answers_bytes_that_are_no_http_with_a_problem)
+{
+    start(ECHO_TLS, http_limits_default());
+    open_wire("http/1.1");
+    send_text("GET /echo HTTP/1.1\r\nHost : h\r\n\r\n");
+    receive(3000);
+    check_refusal("HTTP/1.1 400 ", "\"code\":\"invalid_framing\"");
+    wire_close(&wire);
+    open_wire("http/1.1");
+    send_text("GET /echo HTTP/1.1\r\nHost: h\r\n");
+    for (unsigned i = 0; i < 101; i++)
+        send_text("X-Note: 1\r\n");
+    send_text("\r\n");
+    receive(3000);
+    check_refusal("HTTP/1.1 431 ", "\"code\":\"header_too_large\"");
     check_alive();
 }
 
