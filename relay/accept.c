@@ -281,6 +281,7 @@ static enum problem_code read_request(struct submission *submission)
     struct slots_request request = {
         .target = buffer_text(&submission->target),
         .content_type = http_header(submission->call, "content-type"),
+        .content_encoding = http_header(submission->call, "content-encoding"),
         .headers = submission->forward.headers,
         .body = submission->body.bytes,
         .body_size = submission->body.size,

@@ -214,6 +214,12 @@ static bool is_readable(const char *content_type)
     return false;
 }
 
+/* The gateway unpacks a body before it reads it, and so sees another one than we do. */
+static bool is_coded(const char *coding)
+{
+    return coding != NULL && coding[0] != '\0' && strcasecmp(coding, "identity") != 0;
+}
+
 static enum media media_find(const char *content_type)
 {
     if (content_type == NULL || !is_readable(content_type))
@@ -263,7 +269,8 @@ STATUS slots_find(const struct profile *profile, const struct slots_request *req
     if (request->body_size > UINT32_MAX)
         return slots_refuse(&search, PROBLEM_INVALID_FIELD, "", 0);
     if (request->body_size > 0) {
-        enum media media = media_find(request->content_type);
+        enum media media =
+            is_coded(request->content_encoding) ? MEDIA_OTHER : media_find(request->content_type);
         if (media == MEDIA_FORM)
             TRY(slots_form_find(&search));
         else if (media == MEDIA_JSON)

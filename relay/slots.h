@@ -44,19 +44,20 @@ struct slots_problem {
 };
 
 struct slots_request {
-    const char *target;         /* Path and query at the gateway. */
-    const char *content_type;   /* NULL when absent. */
-    const char *const *headers; /* Those that will be forwarded: name, value, …, NULL. */
+    const char *target;           /* Path and query at the gateway. */
+    const char *content_type;     /* NULL when absent. */
+    const char *content_encoding; /* The same. */
+    const char *const *headers;   /* Those that will be forwarded: name, value, …, NULL. */
     const uint8_t *body;
     size_t body_size;
 };
 
 /* WHY_BAD_INPUT with *out_problem when the request must be refused, WHY_NO_MEMORY.  A raw card
  * number in any slot and a raw code in a cvv slot are refused (CARD_IN_FREE_TEXT): slots take
- * tokens. Dates and names that are no token stand as they are, and so does a JSON null.  Tokens
- * (tok_, cvv_,
- * "{{") anywhere else, under whatever escapes, are refused; a body of another content type, or in a
- * charset that is not UTF-8, passes only while it shows none.  A request without slots is fine. */
+ * tokens.  Dates and names that are no token stand as they are, and so does a JSON null.  Tokens
+ * (tok_, cvv_, "{{") anywhere else, under whatever escapes, are refused; a body of another content
+ * type, in a charset that is not UTF-8, or under a content coding passes only while it shows none.
+ * A request without slots is fine. */
 STATUS slots_find(const struct profile *profile, const struct slots_request *request,
                   struct slots *out_slots, struct slots_problem *out_problem);
 

@@ -186,6 +186,7 @@ static void fill_request(struct front *front, struct http_call *call, const char
 
     *request = (struct request){.query = http_query(call),
                                 .content_type = http_header(call, "content-type"),
+                                .content_encoding = http_header(call, "content-encoding"),
                                 .now_ms = clock_now_ms(),
                                 .nodes = front->nodes};
     request->body = http_body(call, &request->body_size);

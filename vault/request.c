@@ -31,6 +31,12 @@ static bool request_is_json(const char *content_type)
     return strchr("; \t", content_type[size]) != NULL; /* Its NUL counts, too. */
 }
 
+/* Nothing is unpacked here; what says that it is packed is not read as if it were not. */
+static bool request_is_plain(const char *coding)
+{
+    return coding == NULL || coding[0] == '\0' || strcasecmp(coding, "identity") == 0;
+}
+
 bool request_json(struct request *request, struct json *out_json)
 {
     size_t wrong_at = 0;
@@ -40,6 +46,9 @@ bool request_json(struct request *request, struct json *out_json)
     if (!request_is_json(request->content_type))
         request_refuse(request, PROBLEM_UNSUPPORTED_MEDIA_TYPE, NULL,
                        "Bodies are application/json.");
+    if (!request_is_plain(request->content_encoding))
+        request_refuse(request, PROBLEM_UNSUPPORTED_MEDIA_TYPE, NULL,
+                       "Bodies are sent without a content coding.");
     if (!request_is_good(request))
         return false;
     struct status status = json_read(request->body, request->body_size, request->nodes,

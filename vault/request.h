@@ -20,7 +20,8 @@ struct request {
     struct message_caller caller;       /* Its problem is the request's. */
     char token[CONTRACT_TOKEN_MAX + 1]; /* Of the path; "" for one that cannot be. */
     const char *query;
-    const char *content_type; /* NULL: none was sent. */
+    const char *content_type;     /* NULL: none was sent. */
+    const char *content_encoding; /* The same. */
     uint8_t *body;
     size_t body_size;
     int64_t now_ms;

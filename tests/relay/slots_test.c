@@ -364,6 +364,21 @@ Test(slots, passes_other_content_types_only_without_tokens)
     cr_expect_eq(find_in("text/plain; charset=utf-16", wide, sizeof wide), WHY_BAD_INPUT);
 }
 
+Test(slots, fills_nothing_in_a_body_that_says_it_is_packed)
+{
+    static const char text[] = CARD "[number]=" TOKEN;
+    struct slots_request request = {.target = "/v1/payment_intents",
+                                    .content_type = FORM,
+                                    .content_encoding = "gzip",
+                                    .body = (const uint8_t *)text,
+                                    .body_size = sizeof text - 1};
+    cr_expect_eq(slots_find(&profile, &request, &slots, &problem).why, WHY_BAD_INPUT);
+    cr_expect_eq(problem.code, PROBLEM_UNSUPPORTED_MEDIA_TYPE);
+    request.content_encoding = "Identity";
+    cr_expect_eq(slots_find(&profile, &request, &slots, &problem).why, WHY_NONE);
+    cr_expect_eq(slots.count, 1);
+}
+
 Test(slots, refuses_tokens_for_a_gateway_that_takes_none)
 {
     profile.form_count = 0;
