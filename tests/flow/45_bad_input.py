@@ -23,3 +23,11 @@ def fields_are_refused_by_name_one_beyond_their_limits(system):
 
 def numbers_dates_and_codes_that_no_card_has_are_refused(system):
     _ask(system, "vault_cards.yaml")
+
+
+def what_stands_around_a_body_is_refused_as_exactly(system):
+    _ask(system, "vault_requests.yaml")
+
+
+def framing_that_two_readers_could_understand_differently_ends_the_connection(system):
+    _ask(system, "framing.yaml")
