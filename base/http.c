@@ -11,6 +11,7 @@
 
 #include "base/encode.h"
 #include "base/http_inside.h"
+#include "base/http_refuse.h"
 #include "base/own.h"
 #include "base/wipe.h"
 

@@ -15,6 +15,7 @@
 #include "base/encode.h"
 #include "base/http_flood.h"
 #include "base/http_inside.h"
+#include "base/http_refuse.h"
 
 #define ACCEPTS_PER_TURN 16u
 #define BACKLOG          1024

@@ -6,6 +6,7 @@
 
 #include "base/encode.h"
 #include "base/http_inside.h"
+#include "base/http_refuse.h"
 #include "base/json.h"
 #include "base/own.h"
 

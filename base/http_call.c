@@ -6,6 +6,7 @@
 
 #include "base/encode.h"
 #include "base/http_inside.h"
+#include "base/http_refuse.h"
 #include "base/redact.h"
 
 /* RFC 9113 section 4.1: length (3 bytes), type, flags, stream (4). */

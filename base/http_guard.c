@@ -8,6 +8,7 @@
 #include "base/encode.h"
 #include "base/http_flood.h"
 #include "base/http_inside.h"
+#include "base/http_refuse.h"
 
 /* CVE-2023-44487: a connection that takes back this many requests, and half of all it sent. */
 #define CANCELS_MAX 100u

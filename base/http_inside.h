@@ -198,19 +198,6 @@ void http_guard_cut_all(struct http_server *server);
 /* Shuts the connection down; libh2o finds out by itself and cleans up. */
 void http_guard_cut(struct http_conn *conn);
 
-/* http_linger.c */
-/* The connection is to be closed after this answer, though its client may still be sending: a reset
- * would overtake the answer.  It is kept until the client has seen it, for a while. */
-void http_linger_arm(struct http_conn *conn);
-/* When libh2o has closed it. */
-void http_linger_begin(struct http_conn *conn);
-/* Ends what is over its time; INT64_MAX: all. */
-void http_linger_sweep(struct http_server *server, int64_t now_ms);
-
-/* http_refuse.c */
-/* Answers what is still coming in over HTTP/1.1, and closes the connection behind it. */
-void http_refuse(struct http_conn *conn, const struct http_problem *problem);
-
 /* http_answer.c */
 /* For HTTP/1.1's status line; HTTP/2 sends none. */
 const char *http_answer_reason(int status);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/http_refuse.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/encode.h"
-#include "base/http_inside.h"
 
 /* At one time; beyond, a client that still sends sees a reset. */
 #define LINGERS_MAX 64u

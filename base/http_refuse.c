@@ -2,6 +2,8 @@
 /* h2o_socket_write() below has the name and signature of libh2o's own and stands in the executable,
  * where the dynamic linker finds it first, as those in base/wipe.c do: it is the only way to what
  * libh2o says of bytes that it cannot read. */
+#include "base/http_refuse.h"
+
 #include <assert.h>
 #include <dlfcn.h>
 #include <h2o.h>
@@ -11,7 +13,6 @@
 #include <time.h>
 
 #include "base/encode.h"
-#include "base/http_inside.h"
 #include "base/json.h"
 #include "base/own.h"
 
