@@ -11,8 +11,8 @@
  * header bytes, body bytes (413, also on HTTP/2), bodies and answers of all connections together
  * (503), time for a head and a body (408; on HTTP/2 the connection ends), for an answer (503
  * `busy`), for taking it and for idling, rapid resets (CVE-2023-44487), HTTP/2 frames that carry
- * nothing (base/http_frames.h), HTTP/1.1 heads with conflicting framing (400).  Answers made here by
- * itself are problem bodies.  A refusal in the middle of an upload reaches its client: the
+ * nothing (base/http_frames.h), HTTP/1.1 heads with conflicting framing (400).  Answers made here
+ * by itself are problem bodies.  A refusal in the middle of an upload reaches its client: the
  * connection is read on, for some seconds, before it is closed.
  */
 #ifndef BASE_HTTP_H

@@ -25,6 +25,7 @@
 #include "base/buffer.h"
 #include "base/http.h"
 #include "base/http_frames.h"
+#include "base/http_meter.h"
 #include "base/metrics.h"
 
 #define HTTP_LISTENERS_MAX    8u
@@ -129,20 +130,6 @@ static inline struct http_call *http_call_of(h2o_linklist_t *link)
     return (struct http_call *)link;
 }
 
-enum http_meter {
-    HTTP_METER_1XX, /* Never sent; keeps the index equal to the status' first digit - 1. */
-    HTTP_METER_2XX,
-    HTTP_METER_3XX,
-    HTTP_METER_4XX,
-    HTTP_METER_5XX,
-    HTTP_METER_CANCELLED,
-    HTTP_METER_CONNECTIONS,
-    HTTP_METER_SHED,
-    HTTP_METER_CUT,
-    HTTP_METER_OPEN, /* A gauge. */
-    HTTP_METER_COUNT
-};
-
 struct http_server {
     struct http_server_options options;
     char name[sizeof "cardkeep-" + HTTP_COMPONENT_MAX];
@@ -202,11 +189,5 @@ void http_guard_cut(struct http_conn *conn);
 /* For HTTP/1.1's status line; HTTP/2 sends none. */
 const char *http_answer_reason(int status);
 void http_answer_set_up(h2o_pathconf_t *path, const struct http_server_options *options);
-
-/* http_meter.c */
-void http_meter_set_up(struct http_server *server);
-void http_meter_count(struct http_server *server, enum http_meter meter);
-void http_meter_open(struct http_server *server, int change);
-void http_meter_answer(struct http_server *server, int status, int64_t duration_us);
 
 #endif
