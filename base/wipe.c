@@ -98,7 +98,7 @@ static void wipe(void *memory, size_t size)
 static void recycle(h2o_mem_recycle_t *allocator, void *memory)
 {
     if (allocator->cnt == allocator->max) {
-        free(memory);
+        __libc_free(memory);
         return;
     }
     struct recycled_chunk *chunk = memory;
@@ -129,7 +129,7 @@ void h2o_buffer__do_free(h2o_buffer_t *buffer)
     if (recycled)
         recycle(&prototype->allocator, buffer);
     else
-        free(buffer);
+        __libc_free(buffer);
 }
 
 typedef void (*clear_pool_fn)(h2o_mem_pool_t *pool);
