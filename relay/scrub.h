@@ -23,7 +23,7 @@
 #include "base/secret.h"
 #include "base/status.h"
 
-#define SCRUB_VALUES_MAX 16u
+#define SCRUB_VALUES_MAX 24u /* Numbers, CVVs and names of the largest lease. */
 
 enum scrub_kind { SCRUB_NUMBER, SCRUB_CVV, SCRUB_NAME };
 

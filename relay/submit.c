@@ -236,28 +236,36 @@ static void step_fill(struct submission *submission)
 
 /* --- Send --- */
 
+/* True when a slot took the name of this card's holder. */
+static bool took_name(const struct submission *submission, const struct lease_card *card)
+{
+    for (unsigned i = 0; i < submission->slots.count; i++) {
+        const struct expression *expression = &submission->slots.list[i].expression;
+        if (expression->field == EXPRESSION_CARDHOLDER_NAME &&
+            strcmp(expression->token, card->token) == 0)
+            return card->cardholder_name != NULL;
+    }
+    return false;
+}
+
 /* What was inserted: every number and CVV that was leased, and names where a slot took one. */
 static struct scrub guard_of(const struct submission *submission)
 {
     const struct lease *lease = &submission->lease;
     struct scrub scrub = {0};
 
-    static_assert(SCRUB_VALUES_MAX >= 2 * CONTRACT_LEASE_TOKENS_MAX, "numbers and CVVs fit");
-    for (unsigned i = 0; i < lease->card_count; i++)
-        scrub.values[scrub.count++] = (struct scrub_value){
-            .kind = SCRUB_NUMBER, .value = lease->cards[i].number, .token = lease->cards[i].token};
+    static_assert(SCRUB_VALUES_MAX >= 3 * CONTRACT_LEASE_TOKENS_MAX, "numbers, names, CVVs fit");
+    for (unsigned i = 0; i < lease->card_count; i++) {
+        const struct lease_card *card = &lease->cards[i];
+        scrub.values[scrub.count++] =
+            (struct scrub_value){.kind = SCRUB_NUMBER, .value = card->number, .token = card->token};
+        if (took_name(submission, card))
+            scrub.values[scrub.count++] = (struct scrub_value){
+                .kind = SCRUB_NAME, .value = card->cardholder_name, .token = card->token};
+    }
     for (unsigned i = 0; i < lease->cvv_count; i++)
         scrub.values[scrub.count++] = (struct scrub_value){
             .kind = SCRUB_CVV, .value = lease->cvvs[i].value, .token = lease->cvvs[i].token};
-    for (unsigned i = 0; i < submission->slots.count && scrub.count < SCRUB_VALUES_MAX; i++) {
-        const struct expression *expression = &submission->slots.list[i].expression;
-        if (expression->field != EXPRESSION_CARDHOLDER_NAME)
-            continue;
-        struct expression_card card = card_of(lease, expression);
-        if (card.cardholder_name != NULL)
-            scrub.values[scrub.count++] = (struct scrub_value){
-                .kind = SCRUB_NAME, .value = card.cardholder_name, .token = expression->token};
-    }
     return scrub;
 }
 

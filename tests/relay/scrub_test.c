@@ -23,7 +23,7 @@ static const char *const pans[] = {
     "2202208311110010",    "135412345678911"};
 #define PAN_COUNT (sizeof pans / sizeof *pans)
 
-static struct secret *secrets[3];
+static struct secret *secrets[SCRUB_VALUES_MAX];
 static struct scrub scrub;
 static struct buffer out;
 static unsigned hits;
@@ -31,13 +31,13 @@ static unsigned hits;
 static void open_pool(void)
 {
     cr_assert(sodium_init() >= 0);
-    cr_assert(!failed(secret_pool_open(8)));
+    cr_assert(!failed(secret_pool_open(2 * SCRUB_VALUES_MAX)));
     out = BUFFER(4 * ROOM);
 }
 
 static void close_pool(void)
 {
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < SCRUB_VALUES_MAX; i++)
         secret_free(&secrets[i]);
     buffer_free(&out);
     secret_pool_close();
@@ -426,6 +426,25 @@ Test(scrub, watches_several_values_at_once)
     cr_expect_str_eq(clean("4242424242424242 NDAwMDA1NjY1NTY2NTU1Ng== cvc 1234, 1234"),
                      TOKEN " " TOKEN " cvc ***, 1234");
     cr_expect_eq(hits, 3);
+}
+
+Test(scrub, watches_the_largest_lease_whole)
+{
+    struct buffer text OWNED(buffer_free) = BUFFER(4096);
+    char value[32];
+
+    for (unsigned i = 0; i < 8; i++) {
+        watch(3 * i, SCRUB_NUMBER, pans[i]);
+        snprintf(value, sizeof value, "Holder Number %c", 'A' + (int)i);
+        watch(3 * i + 1, SCRUB_NAME, value);
+        buffer_format(&text, "%s, %s, ", pans[i], value);
+        snprintf(value, sizeof value, "73%u", i);
+        watch(3 * i + 2, SCRUB_CVV, value);
+        buffer_format(&text, "cvc %s; ", value);
+    }
+    cr_assert_eq(scrub.count, SCRUB_VALUES_MAX);
+    clean(buffer_text(&text));
+    cr_expect_eq(hits, SCRUB_VALUES_MAX, "%u: %s", hits, buffer_text(&out));
 }
 
 Test(scrub, leaves_cut_numbers_alone)
