@@ -32,6 +32,10 @@ openssl              openssl     makes the certificates that must be refused
 nodejs               node        runs the SDK of a gateway
 npm                  npm         fetches it
 '
+packages_bench='
+postgresql-15        -           what tokenizing is measured beside
+nginx-light          nginx       what the relay is measured beside
+'
 
 packages_missing() { # The list's packages that are missing, one a line.
     local name probe

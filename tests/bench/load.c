@@ -91,6 +91,7 @@ static void count(struct load *of, const struct load_slot *slot)
 {
     const struct load_options *options = &of->options;
 
+    of->answer_count++;
     of->status_counts[slot->status < LOAD_STATUS_MAX ? slot->status : 0]++;
     if (of->phase == LOAD_WARMING && ++of->warm_count >= options->warm_up)
         begin_counting(of);

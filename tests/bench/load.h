@@ -61,6 +61,7 @@ struct load_options {
     const char *content_type;
     const char *body;
     size_t body_size;
+    bool cards; /* A payment shows a card of its own, where nobody fills in tokens. */
     const char *tokens_in;
     const char *tokens_out;
     unsigned keep_every; /* Of the tokens made, each n-th goes to the file. */
@@ -130,6 +131,7 @@ struct load {
     uint64_t item_count;
     uint32_t *latencies_us;
     size_t latency_capacity;
+    uint64_t answer_count; /* Of the warm-up and the drain too. */
     uint64_t status_counts[LOAD_STATUS_MAX];
     uint64_t refused_count; /* Items of a batch that were refused in their place. */
     uint64_t lost_request_count;

@@ -22,6 +22,7 @@ static const char usage[] =
     "  --warm-up COUNT                 requests before that; as many as are under way without\n"
     "  --batch COUNT                   cards, or leases, of a request\n"
     "  --first NUMBER                  where the range of cards begins; by chance without\n"
+    "  --cards                         pay shows a card of its own in place of a token\n"
     "  --tokens FILE                   what show, lease, settle and pay use, one a line, in turn\n"
     "  --tokens-out FILE               where the tokens made go\n"
     "  --keep-every COUNT              only each so many-th of them\n"
@@ -95,6 +96,7 @@ enum {
     OPTION_BATCH,
     OPTION_FIRST,
     OPTION_TOKENS,
+    OPTION_CARDS,
     OPTION_TOKENS_OUT,
     OPTION_KEEP_EVERY,
     OPTION_METHOD,
@@ -120,6 +122,7 @@ static const struct option names[] = {
     {"warm-up", required_argument, NULL, OPTION_WARM_UP},
     {"batch", required_argument, NULL, OPTION_BATCH},
     {"first", required_argument, NULL, OPTION_FIRST},
+    {"cards", no_argument, NULL, OPTION_CARDS},
     {"tokens", required_argument, NULL, OPTION_TOKENS},
     {"tokens-out", required_argument, NULL, OPTION_TOKENS_OUT},
     {"keep-every", required_argument, NULL, OPTION_KEEP_EVERY},
@@ -142,6 +145,9 @@ static bool request_option(struct load_options *options, int option, const char 
         return true;
     case OPTION_FIRST:
         options->first = number(value, UINT64_MAX / 2);
+        return true;
+    case OPTION_CARDS:
+        options->cards = true;
         return true;
     case OPTION_TOKENS:
         options->tokens_in = value;
@@ -235,6 +241,8 @@ static void check(struct load_options *options)
         load_die("either --count or --seconds");
     if (options->batch == 0 || (options->batch > 1 && !many))
         load_die("--batch is for batch and lease");
+    if (options->cards && options->kind != LOAD_PAY)
+        load_die("--cards is for pay");
     if (options->http1)
         options->connections = options->in_flight;
     if (options->connections == 0)

@@ -128,6 +128,7 @@ bool load_report_print(struct load *load)
                    (double)load->server_cpu_ns[i] / 1e3 / requests);
         printf("}");
     }
-    printf(", \"tokens_made\": %" PRIu64, load->token_made_count);
+    printf(", \"answers\": %" PRIu64 ", \"tokens_made\": %" PRIu64, load->answer_count,
+           load->token_made_count);
     return print_errors(load);
 }

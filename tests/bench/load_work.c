@@ -127,13 +127,21 @@ static void add_leases(struct load *load, struct load_bytes *body)
 
 static void add_payment(struct load *load, struct load_slot *slot)
 {
-    const char *token = token_next(load);
+    char card[CARD_DIGITS + 1];
+    const char *number = card;
+    const char *month = "12";
+    const char *year = "2031";
 
+    if (load->options.cards) {
+        card_next(load, card);
+        load->next_id++;
+    } else
+        number = month = year = token_next(load);
     (void)snprintf(slot->key, sizeof slot->key, "%s-%" PRIu64, load->run_id, load->next_id);
     add(&slot->body,
         "amount=1999&currency=eur&confirm=true&payment_method_data%%5Btype%%5D=card" FIELD
         "number%%5D=%s" FIELD "exp_month%%5D=%s" FIELD "exp_year%%5D=%s",
-        token, token, token);
+        number, month, year);
 }
 
 void load_work_next(struct load *load, struct load_slot *slot)
@@ -278,7 +286,7 @@ void load_work_start(struct load *load)
         load_die("no randomness");
     (void)snprintf(load->run_id, sizeof load->run_id, "%016" PRIx64, chance[0]);
     load->card_next = (options->first != UINT64_MAX ? options->first : chance[1]) % CARD_RANGE;
-    if (kinds[options->kind].uses_tokens)
+    if (kinds[options->kind].uses_tokens && !options->cards)
         tokens_read(load);
     if (options->tokens_out == NULL)
         return;

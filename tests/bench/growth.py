@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store from small to large: what an operation costs, and what is held, at each size."""
+import time
+
+import measure
+import proc
+from rivals import harness
+
+CHUNK = 500_000  # Cards between two signs of life.
+KEPT = 20_000    # Tokens, over all of the store, that are leased.
+
+
+def settle(bench):
+    """Compaction after a fill is part of the fill: waits until the vault does next to nothing."""
+    pids = list(bench.ours().family("vault"))
+    state = {"at": time.monotonic(), "cpu": proc.cpu_us(pids)}
+
+    def idle():
+        now, cpu = time.monotonic(), proc.cpu_us(pids)
+        if now - state["at"] < 1:
+            return False
+        busy = (cpu - state["cpu"]) / (now - state["at"]) / 1e6
+        state.update(at=now, cpu=cpu)
+        bench.progress.tick()
+        return busy < 0.03
+    harness.wait_until(idle, "the store has come to rest", 600)
+
+
+def fill(bench, have, want, tokens):
+    """CPU time a card of the last chunk's worth and more, compaction and all."""
+    pids = list(bench.ours().family("vault"))
+    while have < want:
+        count = min(CHUNK, want - have)
+        before = proc.cpu_us(pids)
+        bench.progress.step(f"growth: filling, {have + count:,} of {want:,} cards")
+        part = bench.ours().path("tokens-of-chunk")
+        said = bench.load("vault", "batch", "--batch", "100", "--in-flight", "8", "--connections",
+                          "1", "--warm-up", "0", "--count", str(count // 100), "--tokens-out",
+                          part, "--keep-every", str(max(1, want // KEPT)))
+        with open(part, "rb") as source, open(tokens, "ab") as target:
+            target.write(source.read())
+        have += count
+        last = (said["items"], before)
+    settle(bench)
+    return (proc.cpu_us(pids) - last[1]) / last[0]
+
+
+def grow(bench, sizes):
+    """{size: figures}, in a system of its own; the tokens leased are spread over the store."""
+    found = {}
+    have = 0
+    tokens = bench.ours().path("tokens-of-growth")
+    for size in sizes:
+        fill_cpu_us = fill(bench, have, size, tokens)
+        have = size
+        bench.progress.step(f"growth: measuring at {size:,} cards")
+        made = bench.tokenize(64)
+        leased = bench.load("vault", "lease", *bench.spread(64), "--tokens", tokens, who="relay")
+        shown = bench.load("vault", "show", *bench.spread(64), "--tokens", tokens)
+        found[size] = {
+            **measure.growing(bench.ours()), "fill": fill_cpu_us,
+            **{f"{name} cpu": said["cpu_us"] - measure.cpu_of(said, "relay", "sandbox")
+               for name, said in (("tokenize", made), ("lease", leased), ("show", shown))},
+            **{f"{name} p50": said["p50_us"]
+               for name, said in (("tokenize", made), ("lease", leased), ("show", shown))},
+        }
+    return found
