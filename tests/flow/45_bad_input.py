@@ -31,3 +31,11 @@ def what_stands_around_a_body_is_refused_as_exactly(system):
 
 def framing_that_two_readers_could_understand_differently_ends_the_connection(system):
     _ask(system, "framing.yaml")
+
+
+def tokens_that_are_not_understood_or_stand_elsewhere_send_nothing(system):
+    _ask(system, "relay_slots.yaml")
+
+
+def paths_headers_and_keys_lead_nowhere_but_to_their_gateway(system):
+    _ask(system, "relay_requests.yaml")
