@@ -139,7 +139,7 @@ STATUS sandbox_enter(const struct sandbox_options *options, struct sandbox_repor
         note_missing(&report, "a bound on its files (Landlock)");
     *out_report = report; /* Also with a failure: it says what the failure is. */
     TRY(owned);
-    ENSURE(!options->strict || complete, WHY_IO);
+    ENSURE(!options->strict || complete, WHY_DENIED);
     return STATUS_OK;
 }
 

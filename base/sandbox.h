@@ -40,8 +40,8 @@ struct sandbox_report {
     char error[512];     /* What is wrong with the store's folder; "" when nothing. */
 };
 
-/* Fails with WHY_DENIED where the store's folder is not its own; with WHY_IO only where `strict`
- * and something could not be had.  One thing is never a failure: a kernel without Landlock. */
+/* Fails with WHY_DENIED where the store's folder is not its own, and where `strict` and something
+ * could not be had.  One thing is never a failure: a kernel without Landlock. */
 STATUS sandbox_enter(const struct sandbox_options *options, struct sandbox_report *out_report);
 
 /* For a process that only starts others and waits for them: it leaves no core, and neither it nor

@@ -83,7 +83,7 @@ Test(sandbox, names_memory_that_cannot_be_locked_and_refuses_where_strict)
     cr_expect(!failed(enter_as(too_much, "nobody", false)));
     cr_expect(!report.memory_lockable);
     cr_expect_str_eq(report.missing, "memory that can be locked");
-    cr_expect_eq(enter_as(too_much, "nobody", true).why, WHY_IO);
+    cr_expect_eq(enter_as(too_much, "nobody", true).why, WHY_DENIED);
     cr_expect_str_eq(report.missing, "memory that can be locked", "a failure says what it is");
     cr_expect(report.core_off && report.privileges_fixed && report.user_dropped);
 }
@@ -113,8 +113,8 @@ Test(sandbox, names_a_user_that_it_cannot_become)
     cr_expect_eq(report.user_dropped, !is_root, "root is no user to drop to");
     enter(NULL);
     cr_expect_eq(report.user_dropped, !is_root, "root without a user");
-    cr_expect_eq(enter_as(0, NULL, true).why, is_root ? WHY_IO : WHY_NONE, "not in production");
-    cr_expect_eq(enter_as(0, "no-such-user", true).why, is_root ? WHY_IO : WHY_NONE);
+    cr_expect_eq(enter_as(0, NULL, true).why, is_root ? WHY_DENIED : WHY_NONE, "not in production");
+    cr_expect_eq(enter_as(0, "no-such-user", true).why, is_root ? WHY_DENIED : WHY_NONE);
 }
 
 /* The whole of it, in a child that says by its exit code what was wrong. */
