@@ -170,7 +170,7 @@ static STATUS keeper_turn(struct keeper *keeper)
     if (ready > 0 && fds[2].revents != 0)
         front_turn(keeper);
     if (ready > 0 && fds[1].revents != 0)
-        TRY(keeper_sign_read(keeper, now_ms));
+        TRY(keeper_sign_read(keeper));
     if (ready > 0 && fds[0].revents != 0)
         TRY(keeper_take_satellite(keeper));
     if (keeper->store_failed)
@@ -200,9 +200,9 @@ static void keeper_say_goodbye(struct keeper *keeper)
     keeper_commit(keeper, now_ms);
     if (keeper->signer_fd < 0 || keeper->signing)
         return;
-    keeper_sign_tick(keeper, now_ms);
+    keeper_sign_tick(keeper);
     struct pollfd fds = {.fd = keeper->signer_fd, .events = POLLIN};
-    if (keeper->signing && poll(&fds, 1, 1000) == 1 && !failed(keeper_sign_read(keeper, now_ms)) &&
+    if (keeper->signing && poll(&fds, 1, 1000) == 1 && !failed(keeper_sign_read(keeper)) &&
         keeper_has_work(keeper))
         keeper_commit(keeper, now_ms);
 }

@@ -54,7 +54,7 @@ struct keeper {
     bool signing;        /* A SIGN is out. */
     uint64_t next_leaf;
     uint64_t signed_size;
-    int64_t signed_ms;  /* When all entries were signed last. */
+    int64_t signed_ms;  /* When all entries were signed last, by the clock that does not jump. */
     struct buffer note; /* A checkpoint that waits for the next batch. */
 
     struct backup *backup; /* NULL: none are configured. */
@@ -75,7 +75,7 @@ struct keeper {
     bool leaving;
     unsigned refusals;
     uint64_t refusals_collapsed;
-    int64_t ticked_ms;
+    int64_t ticked_ms; /* These two too. */
     int64_t second_ms;
     int64_t last_entry_ms;
 };
@@ -149,8 +149,8 @@ void keeper_store_close(struct keeper *keeper);
 STATUS keeper_sign_attach(struct keeper *keeper, int fd);
 void keeper_sign_detach(struct keeper *keeper);
 /* Reads what the signer says.  WHY_CONFLICT: the store is older than what was signed. */
-STATUS keeper_sign_read(struct keeper *keeper, int64_t now_ms);
-void keeper_sign_tick(struct keeper *keeper, int64_t now_ms);
+STATUS keeper_sign_read(struct keeper *keeper);
+void keeper_sign_tick(struct keeper *keeper);
 
 /* --- keeper_backup.c: it begins a backup, and base/backup.c takes it on a thread of its own --- */
 STATUS keeper_backup_open(struct keeper *keeper);
@@ -161,8 +161,8 @@ bool keeper_backup_close(struct keeper *keeper);
 
 /* --- keeper_state.c: readiness and housekeeping --- */
 /* "" when all is well. */
-const char *keeper_trouble(const struct keeper *keeper, int64_t now_ms);
+const char *keeper_trouble(const struct keeper *keeper);
 void keeper_tick(struct keeper *keeper, int64_t now_ms);
-void keeper_say_state(struct keeper *keeper, int64_t now_ms);
+void keeper_say_state(struct keeper *keeper);
 
 #endif

@@ -105,7 +105,7 @@ void keeper_record_second(struct keeper *keeper, int64_t now_ms)
         status = keeper_record_own(keeper, &entry, now_ms);
         if (!failed(status))
             keeper->refusals_collapsed = 0;
-    } else if (now_ms - keeper->last_entry_ms >= HEARTBEAT_MS) {
+    } else if (now_ms - keeper->last_entry_ms >= HEARTBEAT_MS || now_ms < keeper->last_entry_ms) {
         struct audit_entry entry = {.event = "audit.heartbeat"};
         status = keeper_record_own(keeper, &entry, now_ms);
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/encode.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "policies/signer.h"
@@ -32,7 +33,7 @@ void keeper_sign_detach(struct keeper *keeper)
 }
 
 /* The signer says what it signed last: a store that does not reach that was rolled back. */
-static STATUS sign_hello(struct keeper *keeper, const struct frame *frame, int64_t now_ms)
+static STATUS sign_hello(struct keeper *keeper, const struct frame *frame)
 {
     struct checkpoint last = {0};
     char error[256] = "";
@@ -45,13 +46,13 @@ static STATUS sign_hello(struct keeper *keeper, const struct frame *frame, int64
     }
     keeper->next_leaf = last.size;
     keeper->signed_size = last.size;
-    keeper->signed_ms = now_ms;
+    keeper->signed_ms = clock_monotonic_ms();
     keeper->signer_known = true;
     keeper->signer_greeted = true;
     return STATUS_OK;
 }
 
-static STATUS sign_checkpoint(struct keeper *keeper, const struct frame *frame, int64_t now_ms)
+static STATUS sign_checkpoint(struct keeper *keeper, const struct frame *frame)
 {
     struct checkpoint checkpoint = {0};
     const char *text = NULL;
@@ -63,20 +64,20 @@ static STATUS sign_checkpoint(struct keeper *keeper, const struct frame *frame, 
     keeper->signing = false;
     keeper->signed_size = checkpoint.size;
     if (keeper->signed_size == audit_log_size(keeper->log))
-        keeper->signed_ms = now_ms;
+        keeper->signed_ms = clock_monotonic_ms();
     buffer_clear(&keeper->note);
     buffer_add(&keeper->note, frame->body, frame->size);
     return buffer_status(&keeper->note);
 }
 
-static STATUS sign_frame(struct keeper *keeper, const struct frame *frame, int64_t now_ms)
+static STATUS sign_frame(struct keeper *keeper, const struct frame *frame)
 {
     struct cursor in = cursor_over(frame->body, frame->size);
 
     if (frame->type == SIGNER_HELLO)
-        return sign_hello(keeper, frame, now_ms);
+        return sign_hello(keeper, frame);
     if (frame->type == SIGNER_CHECKPOINT)
-        return sign_checkpoint(keeper, frame, now_ms);
+        return sign_checkpoint(keeper, frame);
     ENSURE(frame->type == SIGNER_REFUSED, WHY_FORGED);
     keeper->next_leaf = cursor_u64(&in);
     keeper->signing = false;
@@ -84,7 +85,7 @@ static STATUS sign_frame(struct keeper *keeper, const struct frame *frame, int64
     return STATUS_OK;
 }
 
-STATUS keeper_sign_read(struct keeper *keeper, int64_t now_ms)
+STATUS keeper_sign_read(struct keeper *keeper)
 {
     struct frame frame;
     struct status status = frame_reader_fill(keeper->signer_in, keeper->signer_fd);
@@ -98,7 +99,7 @@ STATUS keeper_sign_read(struct keeper *keeper, int64_t now_ms)
         if (status.why == WHY_NOT_FOUND)
             return STATUS_OK;
         if (!failed(status))
-            status = sign_frame(keeper, &frame, now_ms);
+            status = sign_frame(keeper, &frame);
         if (status.why == WHY_CONFLICT)
             return status;
         if (failed(status)) {
@@ -133,10 +134,10 @@ static STATUS sign_ask(struct keeper *keeper)
     return STATUS_OK;
 }
 
-void keeper_sign_tick(struct keeper *keeper, int64_t now_ms)
+void keeper_sign_tick(struct keeper *keeper)
 {
     if (keeper->signed_size == audit_log_size(keeper->log))
-        keeper->signed_ms = now_ms;
+        keeper->signed_ms = clock_monotonic_ms();
     else if (keeper->signer_fd >= 0 && keeper->signer_greeted && !keeper->signing) {
         struct status status = sign_ask(keeper);
         if (failed(status)) {

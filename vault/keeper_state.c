@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "base/encode.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
@@ -10,7 +11,7 @@
 #define SWEEP_ROWS      256u
 #define STATE_BYTES_MAX (256u * 1024u)
 
-const char *keeper_trouble(const struct keeper *keeper, int64_t now_ms)
+const char *keeper_trouble(const struct keeper *keeper)
 {
     if (keeper->db == NULL)
         return "the store cannot be opened";
@@ -19,7 +20,7 @@ const char *keeper_trouble(const struct keeper *keeper, int64_t now_ms)
     if (!keeper->signer_known)
         return "the audit signer has not answered yet";
     if (keeper->signed_size < audit_log_size(keeper->log) &&
-        now_ms - keeper->signed_ms > KEEPER_UNSIGNED_MS_MAX)
+        clock_monotonic_ms() - keeper->signed_ms > KEEPER_UNSIGNED_MS_MAX)
         return "the audit log is not being signed";
     return "";
 }
@@ -45,7 +46,7 @@ static void state_metrics(struct keeper *keeper, struct buffer *out)
     metrics_render(out);
 }
 
-void keeper_say_state(struct keeper *keeper, int64_t now_ms)
+void keeper_say_state(struct keeper *keeper)
 {
     struct buffer text OWNED(buffer_free) = BUFFER(STATE_BYTES_MAX);
 
@@ -53,7 +54,7 @@ void keeper_say_state(struct keeper *keeper, int64_t now_ms)
         return;
     if (keeper->log != NULL)
         state_metrics(keeper, &text);
-    const char *trouble = keeper_trouble(keeper, now_ms);
+    const char *trouble = keeper_trouble(keeper);
     struct buffer *out = frame_begin(keeper->front_out, MESSAGE_STATE, 0);
     buffer_add_u8(out, trouble[0] == '\0' ? 1 : 0);
     buffer_add_counted(out, trouble);
@@ -69,7 +70,6 @@ static void state_second(struct keeper *keeper, int64_t now_ms)
 {
     unsigned count = 0;
 
-    keeper->second_ms = now_ms;
     log_flush();
     if (keeper->store_failed)
         return;
@@ -84,13 +84,16 @@ static void state_second(struct keeper *keeper, int64_t now_ms)
 
 void keeper_tick(struct keeper *keeper, int64_t now_ms)
 {
-    if (now_ms - keeper->ticked_ms < TICK_MS && now_ms >= keeper->ticked_ms)
+    int64_t monotonic_ms = clock_monotonic_ms();
+
+    if (monotonic_ms - keeper->ticked_ms < TICK_MS)
         return;
-    keeper->ticked_ms = now_ms;
-    if (now_ms - keeper->second_ms >= 1000 || now_ms < keeper->second_ms) {
+    keeper->ticked_ms = monotonic_ms;
+    if (monotonic_ms - keeper->second_ms >= 1000) {
+        keeper->second_ms = monotonic_ms;
         state_second(keeper, now_ms);
-        keeper_say_state(keeper, now_ms);
+        keeper_say_state(keeper);
     }
     if (!keeper->store_failed && keeper->signer_known)
-        keeper_sign_tick(keeper, now_ms);
+        keeper_sign_tick(keeper);
 }

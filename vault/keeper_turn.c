@@ -139,7 +139,7 @@ void keeper_dispatch(struct keeper *keeper, const struct frame *frame, int64_t n
         .caller = &caller,
         .action = row->action,
     };
-    const char *trouble = keeper_trouble(keeper, now_ms);
+    const char *trouble = keeper_trouble(keeper);
     if (trouble[0] != '\0') {
         problem_set(&op.problem,
                     keeper->store_failed ? PROBLEM_STORE_UNAVAILABLE : PROBLEM_AUDIT_UNAVAILABLE,
@@ -203,6 +203,7 @@ static void turn_abandon(struct keeper *keeper, struct status status, int64_t no
     log_failure(LOG_ERROR, "commit_failed", status, "store", db_trouble(keeper->db), NULL);
     keeper->store_failed = true;
     keeper->backup_asked = false;
+    keeper->second_ms = 0; /* The front hears of it at once. */
     audit_log_abandon(keeper->log);
     turn_undo_cells(keeper, 0, now_ms);
     frame_writer_free(&keeper->front_out); /* With the answers that must not go out. */
