@@ -9,18 +9,27 @@
 #include <sys/stat.h>
 
 #include "base/encode.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "relay/ledger_rows.h"
 
 #define CACHE_BYTES   (32u << 20)
 #define WAL_BYTES_MAX (64u << 20)
+#define RETURN_MS     1000 /* Between two attempts to go on after a failure. */
+#define INTENTS_BYTES (LEDGER_BATCH_OPS_MAX * LEDGER_ID_MAX)
 
 struct ledger {
     struct db *db;
-    struct audit_log *log;
+    struct audit_log *log; /* NULL after a ledger_return() that failed half-way. */
+    char origin[NOTE_NAME_BYTES_MAX];
     struct db_batch *batch;
     struct work_pool *pool; /* NULL until ledger_start(). */
     atomic_bool well;
+
+    /* Of the batch under way, or of the one that failed. */
+    struct buffer intents; /* Ids, LEDGER_ID_MAX bytes each. */
+    uint64_t sealed_size;  /* Of the log with it; 0: it had no entry, or was never tried. */
+    int64_t return_due_ms;
 };
 
 const struct audit_families ledger_audit_families = {.entries = LEDGER_AUDIT_ENTRIES,
@@ -67,24 +76,91 @@ STATUS ledger_audit(struct ledger *ledger, struct db_batch *batch, struct audit_
     return audit_log_append(ledger->log, batch, entry, &seq);
 }
 
+void ledger_note_intent(struct ledger *ledger, const char *id)
+{
+    char padded[LEDGER_ID_MAX] = "";
+
+    memcpy(padded, id, strlen(id));
+    buffer_add(&ledger->intents, padded, sizeof padded);
+}
+
+/* After a failed commit: opens the store again and reads the log from it.  A batch whose sync
+ * failed may have come back, whole; *out_came_back says so. */
+static STATUS store_return(struct ledger *ledger, bool *out_came_back)
+{
+    TRY(db_resume(ledger->db));
+    audit_log_free(&ledger->log);
+    TRY(audit_log_open(ledger->db, &ledger_audit_families, ledger->origin, &ledger->log));
+    *out_came_back = ledger->sealed_size != 0 && audit_log_size(ledger->log) >= ledger->sealed_size;
+    return STATUS_OK;
+}
+
+/* The one failure that a second try mends: what the store could not take it takes once it was
+ * opened again. */
+static STATUS commit_again(struct ledger *ledger)
+{
+    bool came_back = false;
+
+    TRY(store_return(ledger, &came_back));
+    if (came_back)
+        return STATUS_OK;
+    TRY(db_commit(ledger->db, ledger->batch));
+    audit_log_free(&ledger->log); /* It knows nothing of that batch. */
+    return audit_log_open(ledger->db, &ledger_audit_families, ledger->origin, &ledger->log);
+}
+
 /* What is in the batch is durable once this succeeds; else none of it is. */
 static STATUS commit(struct ledger *ledger)
 {
     struct status status = STATUS_OK;
 
+    ledger->sealed_size = 0;
     if (db_batch_count(ledger->batch) > 0) {
+        if (audit_log_next_seq(ledger->log) > audit_log_size(ledger->log))
+            ledger->sealed_size = audit_log_next_seq(ledger->log);
         audit_log_seal(ledger->log, ledger->batch);
         status = db_commit(ledger->db, ledger->batch);
-        if (failed(status) && !failed(db_resume(ledger->db)))
-            status = db_commit(ledger->db, ledger->batch);
-        if (failed(status))
+        if (failed(status)) {
+            log_failure(LOG_ERROR, "commit_failed", status, "store", db_trouble(ledger->db), NULL);
             audit_log_abandon(ledger->log);
-        else
+            status = commit_again(ledger);
+        } else {
             audit_log_committed(ledger->log);
-        atomic_store(&ledger->well, !failed(status));
+        }
     }
+    atomic_store(&ledger->well, !failed(status));
     db_batch_clear(ledger->batch);
     return status;
+}
+
+/* What a batch that failed and came back had begun was refused: nothing of it was sent. */
+static STATUS withdraw(struct ledger *ledger)
+{
+    struct status status = STATUS_OK;
+
+    for (size_t at = 0; at < ledger->intents.size && !failed(status); at += LEDGER_ID_MAX)
+        status =
+            ledger_rows_withdraw(ledger, ledger->batch, (const char *)ledger->intents.bytes + at);
+    if (failed(status)) {
+        audit_log_abandon(ledger->log);
+        db_batch_clear(ledger->batch);
+        return status;
+    }
+    return commit(ledger);
+}
+
+/* Goes on after a failure, if it is time to try and the disk lets it. */
+static STATUS ledger_return(struct ledger *ledger)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    bool came_back = false;
+
+    ENSURE(now_ms >= ledger->return_due_ms, WHY_IO);
+    ledger->return_due_ms = now_ms + RETURN_MS;
+    TRY(store_return(ledger, &came_back));
+    TRY(withdraw(ledger));
+    log_event(LOG_WARN, "store_came_back", NULL);
+    return STATUS_OK;
 }
 
 static void apply(struct ledger *ledger, struct ledger_op *op)
@@ -103,9 +179,15 @@ void ledger_run(struct ledger *ledger, struct ledger_op *first)
 {
     for (struct work *at = &first->work; at != NULL;) {
         struct work *start = at;
+        struct status status = ledger_is_well(ledger) ? STATUS_OK : ledger_return(ledger);
+        bool usable = !failed(status);
+        if (usable)
+            buffer_clear(&ledger->intents);
         for (unsigned i = 0; at != NULL && i < LEDGER_BATCH_OPS_MAX; i++, at = at->next)
-            apply(ledger, op_of(at));
-        struct status status = commit(ledger);
+            if (usable)
+                apply(ledger, op_of(at));
+        if (usable)
+            status = commit(ledger);
         for (; failed(status) && start != at; start = start->next)
             if (!failed(op_of(start)->status))
                 op_of(start)->status = status;
@@ -145,6 +227,9 @@ STATUS ledger_open(const char *path, const char *origin, struct ledger **out_led
 
     OWNED(ledger_close) struct ledger *ledger = calloc(1, sizeof *ledger);
     ENSURE(ledger != NULL, WHY_NO_MEMORY);
+    assert(strlen(origin) < sizeof ledger->origin);
+    memcpy(ledger->origin, origin, strlen(origin));
+    ledger->intents = BUFFER(INTENTS_BYTES);
     struct status status = db_open(path, &options, &ledger->db, reason, sizeof reason);
     if (failed(status)) {
         snprintf(error, error_size, "the store %s cannot be opened: %s", path, reason);
@@ -198,6 +283,7 @@ void ledger_close(struct ledger **ledger)
     ledger_stop(*ledger);
     db_batch_free(&(*ledger)->batch);
     audit_log_free(&(*ledger)->log);
+    buffer_free(&(*ledger)->intents);
     db_close(&(*ledger)->db);
     free(*ledger);
     *ledger = NULL;

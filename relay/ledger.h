@@ -77,7 +77,12 @@ struct audit_log *ledger_log(struct ledger *ledger);
 /* Adds an audit entry; ts_ms is filled in. */
 STATUS ledger_audit(struct ledger *ledger, struct db_batch *batch, struct audit_entry *entry);
 
-/* True while the last commit held; any thread. */
+/* In an `apply`: what this batch begins.  Should the batch fail and yet come back with the store,
+ * it is closed again as refused. */
+void ledger_note_intent(struct ledger *ledger, const char *id);
+
+/* True while the last commit held; any thread.  After a failure the next operations try to go on,
+ * once a second; until that works each fails with WHY_IO, without its `apply`. */
 bool ledger_is_well(const struct ledger *ledger);
 
 #endif

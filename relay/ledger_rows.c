@@ -257,6 +257,7 @@ STATUS ledger_rows_intent_apply(struct ledger_op *op, struct ledger *ledger, str
         return STATUS_OK;
     TRY(put_submission(ledger, batch, submission, NULL));
     TRY(put_open(ledger, batch, submission));
+    ledger_note_intent(ledger, submission->id);
     return put_key(ledger, batch, submission, KEY_OPEN, NULL);
 }
 
@@ -372,6 +373,31 @@ static STATUS recover_one(struct ledger *ledger, struct db_batch *batch, const c
                                 .tenant = open->tenant,
                                 .destination = open->destination,
                                 .detail = "The relay ended while this was under way."};
+    return ledger_audit(ledger, batch, &entry);
+}
+
+STATUS ledger_rows_withdraw(struct ledger *ledger, struct db_batch *batch, const char *id)
+{
+    struct buffer row OWNED(buffer_free) = BUFFER(ROW_BYTES_MAX);
+    struct open_row open = {0};
+
+    struct status status = db_get(ledger_db(ledger), LEDGER_OPEN, id, strlen(id), &row);
+    if (status.why == WHY_NOT_FOUND)
+        return STATUS_OK;
+    TRY(status);
+    TRY(open_decode(row.bytes, row.size, &open));
+    TRY(patch(ledger, batch, LEDGER_SUBMISSIONS, id, strlen(id), SUBMISSION_ENDED));
+    if (open.has_key)
+        TRY(patch(ledger, batch, LEDGER_KEYS, open.key, sizeof open.key, KEY_NOT_SENT));
+    db_batch_delete(batch, ledger_db(ledger), LEDGER_OPEN, id, strlen(id));
+    struct audit_entry entry = {.actor = open.actor,
+                                .origin = "relay",
+                                .event = "card.outcome",
+                                .outcome = "store_unavailable",
+                                .object = id,
+                                .tenant = open.tenant,
+                                .destination = open.destination,
+                                .detail = "It was refused as the store failed; nothing was sent."};
     return ledger_audit(ledger, batch, &entry);
 }
 

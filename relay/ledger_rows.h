@@ -95,6 +95,8 @@ typedef void (*ledger_settlement_fn)(void *owner, const char *submission_id,
                                      enum ledger_outcome outcome);
 STATUS ledger_rows_settlements(struct ledger *ledger, ledger_settlement_fn each, void *owner);
 
+/* Puts the end of an attempt that was refused, but came back with the store, into the batch. */
+STATUS ledger_rows_withdraw(struct ledger *ledger, struct db_batch *batch, const char *id);
 /* Puts the end of up to `most` attempts that never had one into the batch. */
 STATUS ledger_rows_recover(struct ledger *ledger, struct db_batch *batch, unsigned most,
                            bool *out_more);

@@ -45,6 +45,7 @@ struct serve {
     bool stopping;
     int servers_open;
     unsigned ticks;
+    bool store_failed;   /* At start: a disk may be better in a moment. */
     unsigned turns_left; /* Ticks that a stop still waits for submissions under way. */
     struct ledger_entry note;
     char error[ERROR_MAX];
@@ -204,8 +205,10 @@ static STATUS open_state(struct serve *serve)
 
     TRY(policy_load(settings->policies, &serve->policy, serve->error, sizeof serve->error));
     relay->policy = serve->policy;
-    TRY(ledger_open(settings->data, settings->signer_origin, &relay->ledger, serve->error,
-                    sizeof serve->error));
+    struct status status = ledger_open(settings->data, settings->signer_origin, &relay->ledger,
+                                       serve->error, sizeof serve->error);
+    serve->store_failed = status.why == WHY_IO;
+    TRY(status);
     snprintf(serve->error, sizeof serve->error, "the signer's socket did not come");
     TRY(supervise_receive(serve->control_fd, &index, &fd));
     TRY(sign_open(relay->loop, relay->ledger, fd, &relay->sign, serve->error, sizeof serve->error));
@@ -213,6 +216,7 @@ static STATUS open_state(struct serve *serve)
                                  .entry = life_entry(serve, "audit.start")};
     ledger_run(relay->ledger, &start.op);
     snprintf(serve->error, sizeof serve->error, "the store takes no writes");
+    serve->store_failed = failed(start.op.status);
     TRY(start.op.status);
     return ledger_start(relay->ledger, relay->loop, 8 * settings->in_flight_max + 1024);
 }
@@ -364,9 +368,11 @@ int serve_run(const struct settings *settings, int control_fd)
     int code = 0;
     if (failed(status)) {
         log_failure(LOG_ERROR, "cannot_start", status, "reason", serve->error, NULL);
-        /* A store that is still held, or a signer that is slow, may be better in a moment. */
+        /* A store that is still held, a full disk, or a signer that is slow, may be better in a
+         * moment. */
         bool again = status.why == WHY_BUSY || status.why == WHY_TIMEOUT ||
-                     status.why == WHY_NOT_FOUND || status.why == WHY_NO_MEMORY;
+                     status.why == WHY_NOT_FOUND || status.why == WHY_NO_MEMORY ||
+                     (status.why == WHY_IO && serve->store_failed);
         code = again ? EXIT_AGAIN : SUPERVISE_EXIT_CONFIG;
     } else {
         log_event(LOG_INFO, "ready", NULL);

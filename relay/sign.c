@@ -215,7 +215,9 @@ static void on_home(struct ledger_op *op)
     if (was == SIGN_BROKEN)
         return; /* The signer died meanwhile. */
     if (failed(op->status)) {
-        log_failure(LOG_ERROR, "log_not_signed", op->status, "detail", sign->error, NULL);
+        if (ledger_is_well(sign->ledger)) /* Else the ledger has said what is wrong. */
+            log_failure(LOG_ERROR, "log_not_signed", op->status, "detail", sign->error, NULL);
+        sign->stored_size = 0; /* Signed again, and stored then. */
         if (was == SIGN_CHECKS || op->status.why == WHY_CONFLICT)
             detach(sign);
         else
