@@ -2,8 +2,10 @@
 """Disks fill up and break, calls fail: what is asked then is refused by its name, and what was said
 before holds; once the trouble is over work goes on by itself."""
 import os
+import threading
 
 import faults
+import harness
 from harness import check, equal, outcome, pay, problem, wait_until
 
 STORE = "open,write,sync,grow,rename,mkdir {} data/vault/"
@@ -38,6 +40,12 @@ def _comes_back(system, daemon):
                f"{system.log(daemon)[-1500:]}", 40)
 
 
+def _says(system, daemon, event):
+    """A line of this event that was not there when the fault began."""
+    seen = system.log(daemon).count(event)
+    wait_until(lambda: system.log(daemon).count(event) > seen, f"the {daemon} says {event}")
+
+
 def _vault_refuses_until_the_disk_is_back(system, rule):
     made = system.token(cvv="123")
     keeper = system.part("vault", "keeper")
@@ -65,3 +73,139 @@ def a_write_error_stops_the_vault_and_loses_neither_token_nor_code(system):
 def a_failed_sync_stops_the_vault_and_loses_neither_token_nor_code(system):
     """What was written may come back with the store, though it was refused: then it is whole."""
     _vault_refuses_until_the_disk_is_back(system, "sync EIO data/vault/")
+
+
+def a_key_made_while_the_disk_failed_is_not_lost(system):
+    """A day later the key of the day is over; the next one's row was in the batch that failed."""
+    tomorrow = "clock 90000 @keeper"
+    with failing["vault"].on(tomorrow, STORE.format("ENOSPC")):
+        problem(system.vault().post("/v1/tokens", BODY), 503, "store_unavailable")
+        _is_unready(system, "vault", "the store takes no writes")
+    failing["vault"].set(tomorrow)
+    _comes_back(system, "vault")
+    made = system.token(harness.MASTERCARD)
+    failing["vault"].clear()
+    system.kill("vault")
+    system.start("vault")
+    equal(system.vault().get(f"/v1/tokens/{made['token']}").json["last4"], "4444", "it opens")
+    equal(pay(system, made["token"]).status, 200, "its card too")
+    system.verified("vault")
+
+
+def a_disk_that_is_full_at_the_vaults_start_is_waited_for(system):
+    made = system.token()
+    system.stop("vault")
+    with failing["vault"].on(STORE.format("ENOSPC")):
+        system.spawn("vault")
+        _is_unready(system, "vault", "the store cannot be opened")
+        keeper = system.part("vault", "keeper")
+        problem(system.vault().post("/v1/tokens", BODY), 503, "store_unavailable")
+        _says(system, "vault", "store_not_opened")
+    _comes_back(system, "vault")
+    equal(system.part("vault", "keeper"), keeper, "the same keeper")
+    equal(system.vault().get(f"/v1/tokens/{made['token']}").json["last4"], "4242", "the token")
+    system.verified("vault")
+
+
+def a_table_that_cannot_be_written_at_start_is_waited_for(system):
+    """At a start the log of the last run becomes table files."""
+    made = system.token()
+    system.kill("vault")
+    with failing["vault"].on("write,sync EIO .sst"):
+        system.spawn("vault")
+        _is_unready(system, "vault", "the store cannot be opened")
+    _comes_back(system, "vault")
+    equal(system.vault().get(f"/v1/tokens/{made['token']}").json["last4"], "4242", "the token")
+    system.verified("vault")
+
+
+def _relay_refuses_until_the_disk_is_back(system, rule, name):
+    token = system.token()["token"]
+    key = {"Idempotency-Key": name}
+    relay = system.part("relay", "relay")
+    system.forget_received()
+    with failing["relay"].on(rule):
+        answer = pay(system, token, headers=key)
+        problem(answer, 503, "store_unavailable")
+        outcome(answer, "not_sent", True, "relay")
+        _is_unready(system, "relay", '"store":"failed"')
+    equal(system.received(), [], "nothing was sent")
+    _comes_back(system, "relay")
+    equal(system.part("relay", "relay"), relay, "the relay lives on")
+    answer = pay(system, token, headers=key)
+    equal((answer.status, answer.header("Idempotency-Replayed")), (200, None),
+          f"it was safe to retry: {answer!r}")
+    equal(len(system.received()), 1, "sent once")
+    system.verified("relay")
+
+
+def a_full_disk_stops_the_relay_before_anything_is_sent(system):
+    _relay_refuses_until_the_disk_is_back(system, LEDGER.format("ENOSPC"), "faults-full")
+
+
+def a_write_error_stops_the_relay_before_anything_is_sent(system):
+    _relay_refuses_until_the_disk_is_back(system, LEDGER.format("EIO"), "faults-write")
+
+
+def a_failed_sync_stops_the_relay_and_what_it_refused_is_no_attempt(system):
+    """The intent may come back with the store, though its caller was told that nothing was sent."""
+    _relay_refuses_until_the_disk_is_back(system, "sync EIO data/relay/", "faults-sync")
+
+
+def an_answer_that_cannot_be_recorded_is_not_safe_to_retry(system):
+    token = system.token()["token"]
+    key = {"Idempotency-Key": "faults-outcome", "Sandbox-Delay-Ms": "1500"}
+    system.forget_received()
+    answers = []
+    paying = threading.Thread(
+        target=lambda: answers.append(pay(system, token, behaviour="slow", headers=key)))
+    paying.start()
+    wait_until(system.received, "the payment is at the gateway")
+    with failing["relay"].on(LEDGER.format("EIO")):
+        paying.join()
+        problem(answers[0], 503, "store_unavailable")
+        outcome(answers[0], "answered", False, "relay")
+    _comes_back(system, "relay")
+    problem(pay(system, token, behaviour="slow", headers=key), 409, "in_doubt")
+    equal(len(system.received()), 1, "sent once")
+    system.verified("relay")
+
+
+def a_disk_that_is_full_at_the_relays_start_is_waited_for(system):
+    system.stop("relay")
+    with failing["relay"].on(LEDGER.format("ENOSPC")):
+        system.spawn("relay")
+        _says(system, "relay", "cannot_start")
+        equal(system.running["relay"].poll(), None, "it goes on trying")
+    _comes_back(system, "relay")
+    equal(pay(system, system.token()["token"]).status, 200, "a payment")
+    system.verified("relay")
+
+
+def _audit_is_unavailable(system):
+    answer = system.vault().post("/v1/tokens", BODY)
+    if answer.status == 201:
+        return None
+    return problem(answer, 503, "audit_unavailable")
+
+
+def what_the_signer_cannot_remember_is_not_signed_and_in_time_nothing_is_done(system):
+    system.verified("vault")
+    forgets = "open,write,sync,rename ENOSPC vault-signer.state"
+    with failing["vault"].on(forgets):
+        _says(system, "vault", "signer_ended")
+        system.token()
+        failing["vault"].set(forgets, "uptime 31 @keeper")
+        wait_until(lambda: _audit_is_unavailable(system), "an unsigned log stops the vault")
+        _is_unready(system, "vault", "the audit log is not being signed")
+    _comes_back(system, "vault")
+    system.verified("vault")
+
+
+def the_relay_says_so_when_its_signer_cannot_remember(system):
+    token = system.token()["token"]
+    with failing["relay"].on("open,write,sync,rename EIO relay-signer.state"):
+        equal(pay(system, token).status, 200, "work goes on meanwhile")
+        _is_unready(system, "relay", '"signer":"failed"')
+    _comes_back(system, "relay")
+    system.verified("relay")

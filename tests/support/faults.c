@@ -9,9 +9,9 @@
  *     CALLS WHAT WHERE [EVERY]
  *
  *   CALLS  names joined by commas: open (for writing), write, sync, grow, rename, mkdir, read,
- *          recv, send, accept, fork, socketpair, random, clock
- *   WHAT   an error by its name, as ENOSPC; "short": the call moves one byte; for clock: seconds to
- *          add to the time of day
+ *          recv, send, accept, fork, socketpair, random, clock, uptime
+ *   WHAT   an error by its name, as ENOSPC; "short": the call moves one byte; for clock and
+ *          uptime: seconds to add to the time of day, to that since the machine's start
  *   WHERE  a part of the path of the file (a socket's is socket:[…]), or * for any; with @NAME it
  *          is the name of the thread, as @keeper
  *   EVERY  that one in so many calls, else all
@@ -255,13 +255,6 @@ int fdatasync(int fd)
     return NEXT(fdatasync)(fd);
 }
 
-int sync_file_range(int fd, off_t from, off_t size, unsigned flags)
-{
-    size_t none = 0;
-    GATE("sync", fd, none);
-    return NEXT(sync_file_range)(fd, from, size, flags);
-}
-
 int fallocate(int fd, int mode, off_t from, off_t size)
 {
     size_t none = 0;
@@ -344,7 +337,7 @@ ssize_t getrandom(void *out, size_t size, unsigned flags)
 int clock_gettime(clockid_t clock, struct timespec *out)
 {
     int rc = NEXT(clock_gettime)(clock, out);
-    if (rc == 0 && clock == CLOCK_REALTIME)
-        out->tv_sec += fault_at("clock", "");
+    if (rc == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC))
+        out->tv_sec += fault_at(clock == CLOCK_REALTIME ? "clock" : "uptime", "");
     return rc;
 }
