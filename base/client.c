@@ -11,6 +11,7 @@
 #include "base/client_op.h"
 #include "base/encode.h"
 #include "base/own.h"
+#include "base/wipe.h"
 
 #define EVENTS_PER_TURN 64
 
@@ -36,14 +37,6 @@ static void *wiping_calloc(size_t count, size_t size)
     return calloc(count, size);
 }
 
-static void wiping_free(void *memory)
-{
-    if (memory == NULL)
-        return;
-    explicit_bzero(memory, malloc_usable_size(memory));
-    free(memory);
-}
-
 static void *wiping_realloc(void *memory, size_t size)
 {
     if (memory == NULL)
@@ -55,7 +48,7 @@ static void *wiping_realloc(void *memory, size_t size)
     if (grown == NULL)
         return NULL;
     memcpy(grown, memory, size < old_size ? size : old_size);
-    wiping_free(memory);
+    wipe_free(memory);
     return grown;
 }
 
@@ -70,7 +63,7 @@ static char *wiping_strdup(const char *text)
 
 STATUS client_global_open(void)
 {
-    CURLcode code = curl_global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc, wiping_free,
+    CURLcode code = curl_global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc, wipe_free,
                                          wiping_realloc, wiping_strdup, wiping_calloc);
     ENSURE(code == CURLE_OK, WHY_NO_MEMORY);
     return STATUS_OK;

@@ -21,6 +21,7 @@
 #define URL_BYTES_MAX     512u
 #define ADDRESSES_MAX     1024u
 #define LINE_BYTES_MAX    8192u
+#define UPLOAD_BYTES      16384L
 #define STATUS_LINE_START "HTTP/"
 
 void client_op_unlink(struct client_op *op)
@@ -154,36 +155,47 @@ static void address_text(const struct sockaddr *address, char out[static INET6_A
     }
 }
 
-/* One end of a connection. */
-struct end {
-    const char *address;
-    int port;
-};
-
-static bool end_is(const struct sockaddr_storage *found, const struct end *end)
+static void end_set(struct client_end *end, const char *address, int port)
 {
-    char text[INET6_ADDRSTRLEN];
-    in_port_t port = 0; /* At the same place for both families. */
-
-    address_text((const struct sockaddr *)found, text);
-    memcpy(&port, (const char *)found + offsetof(struct sockaddr_in, sin_port), sizeof port);
-    return ntohs(port) == end->port && strcmp(text, end->address) == 0;
+    (void)snprintf(end->address, sizeof end->address, "%s", address);
+    end->port = port;
 }
 
-/* libcurl does not say which socket it is about to use again, but between which ends. */
-static int socket_find(const struct client_sockets *sockets, const struct end *peer,
-                       const struct end *local)
+static bool end_is(const struct client_end *end, const char *address, int port)
+{
+    return end->port == port && strcmp(end->address, address) == 0;
+}
+
+/* Which of the sockets that were new is this connection's: of two addresses that were dialled at
+ * once, one is dropped. */
+static void socket_note(struct client_sockets *sockets, const char *peer, int peer_port,
+                        const char *local, int local_port)
 {
     for (unsigned i = 0; sockets != NULL && i < sockets->count; i++) {
+        struct client_socket *socket = &sockets->list[i];
         struct sockaddr_storage here = {0};
-        struct sockaddr_storage there = {0};
-        socklen_t here_size = sizeof here;
-        socklen_t there_size = sizeof there;
-        int fd = sockets->list[i];
-        if (getsockname(fd, (struct sockaddr *)&here, &here_size) == 0 &&
-            getpeername(fd, (struct sockaddr *)&there, &there_size) == 0 && end_is(&here, local) &&
-            end_is(&there, peer))
-            return fd;
+        socklen_t size = sizeof here;
+        in_port_t port = 0; /* At the same place for both families. */
+        if (socket->local.port != 0 ||
+            getsockname(socket->fd, (struct sockaddr *)&here, &size) != 0)
+            continue;
+        memcpy(&port, (const char *)&here + offsetof(struct sockaddr_in, sin_port), sizeof port);
+        if (ntohs(port) != local_port)
+            continue;
+        end_set(&socket->local, local, local_port);
+        end_set(&socket->peer, peer, peer_port);
+    }
+}
+
+/* libcurl does not say which socket it is about to use again, but between which ends: they were
+ * noted when the connection was new. */
+static int socket_find(const struct client_sockets *sockets, const char *peer, int peer_port,
+                       const char *local, int local_port)
+{
+    for (unsigned i = 0; sockets != NULL && i < sockets->count; i++) {
+        const struct client_socket *socket = &sockets->list[i];
+        if (end_is(&socket->local, local, local_port) && end_is(&socket->peer, peer, peer_port))
+            return socket->fd;
     }
     return -1;
 }
@@ -203,11 +215,11 @@ static int op_on_prereq(void *owner, char *peer, char *local, int peer_port, int
 {
     struct client_op *op = owner;
 
+    if (op->opened)
+        socket_note(op->sockets, peer, peer_port, local, local_port);
     /* Behind a new one's handshake session tickets may wait. */
     if (!op->opened && op->sends == 0) {
-        int fd = socket_find(op->sockets, &(struct end){peer, peer_port},
-                             &(struct end){local, local_port});
-        op->stale = socket_is_stale(fd);
+        op->stale = socket_is_stale(socket_find(op->sockets, peer, peer_port, local, local_port));
         if (op->stale)
             return CURL_PREREQFUNC_ABORT;
     }
@@ -220,7 +232,7 @@ static int op_on_close_socket(void *owner, curl_socket_t fd)
     struct client_sockets *sockets = owner;
 
     for (unsigned i = 0; i < sockets->count; i++)
-        if (sockets->list[i] == fd)
+        if (sockets->list[i].fd == fd)
             sockets->list[i--] = sockets->list[--sockets->count];
     return close(fd);
 }
@@ -243,7 +255,7 @@ static curl_socket_t op_on_open_socket(void *owner, curlsocktype purpose,
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     /* One that finds no room here is not used a second time. */
     if (fd >= 0 && op->sockets != NULL && op->sockets->count < CLIENT_OP_SOCKETS_MAX)
-        op->sockets->list[op->sockets->count++] = fd;
+        op->sockets->list[op->sockets->count++] = (struct client_socket){.fd = fd};
     return fd;
 }
 
@@ -410,6 +422,9 @@ static STATUS op_set_rules(struct client_op *op, const struct client_request *re
     SET(CURLOPT_PROXY, ""); /* NULL would ask the environment. */
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_NOSIGNAL, 1L);
+    /* Each request's head and small body go through a buffer of this size, which is made for it and
+     * wiped behind it: the least that libcurl takes. */
+    SET(CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BYTES);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);

@@ -10,6 +10,7 @@
 #define BASE_CLIENT_OP_H
 
 #include <curl/curl.h>
+#include <netinet/in.h>
 
 #include "base/client.h"
 
@@ -17,9 +18,19 @@
 
 #define CLIENT_OP_SOCKETS_MAX 1024u
 
-/* The open sockets of one client. */
+/* One end of a connection. */
+struct client_end {
+    char address[INET6_ADDRSTRLEN];
+    int port;
+};
+
+/* The open sockets of one client; a port of 0 where the connection is not made yet. */
 struct client_sockets {
-    int list[CLIENT_OP_SOCKETS_MAX];
+    struct client_socket {
+        int fd;
+        struct client_end local;
+        struct client_end peer;
+    } list[CLIENT_OP_SOCKETS_MAX];
     unsigned count;
 };
 

@@ -57,6 +57,13 @@ static void frees_begin_to_wipe(void)
 {
 }
 
+void wipe_free(void *memory)
+{
+    if (memory != NULL)
+        explicit_bzero(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
 #else
 
 /* glibc's own, by the name that it has for those who stand in for it. */
@@ -70,6 +77,13 @@ void free(void *memory)
 {
     if (memory != NULL && atomic_load_explicit(&frees_wipe, memory_order_relaxed))
         sodium_memzero(memory, malloc_usable_size(memory));
+    __libc_free(memory);
+}
+
+void wipe_free(void *memory)
+{
+    if (memory != NULL)
+        explicit_bzero(memory, malloc_usable_size(memory));
     __libc_free(memory);
 }
 
