@@ -63,6 +63,10 @@ struct http_server_options {
     /* Where its clients look for an error: problems repeat code and title in an object of this
      * name.  NULL: nowhere. */
     const char *problem_member;
+    /* Headers of the answers made here by itself: to requests that were never handed on, and to
+     * those that were given up on.  Lists of name, value, …, NULL; NULL: none. */
+    const char *const *refused_headers;
+    const char *const *overdue_headers;
 };
 
 STATUS http_server_new(const struct http_server_options *options, struct http_server **out_server);

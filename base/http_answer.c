@@ -114,6 +114,15 @@ static bool may_have_body(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
+/* True where the handler said nothing in headers, and so not when to come again either. */
+static bool is_bare(const struct http_call *call, const char *const *headers)
+{
+    const struct http_server_options *options = &call->server->options;
+
+    return headers == NULL || headers == options->refused_headers ||
+           headers == options->overdue_headers;
+}
+
 static void send_answer(struct http_call *call, const struct http_answer *answer)
 {
     h2o_req_t *req = call->req;
@@ -127,7 +136,7 @@ static void send_answer(struct http_call *call, const struct http_answer *answer
                    is_one_line(answer->content_type) ? answer->content_type : opaque_type);
     add_own(req, "request-id", call->id);
     add_headers(req, answer->headers);
-    if (answer->status == 503 && answer->headers == NULL)
+    if (answer->status == 503 && is_bare(call, answer->headers))
         add_header(req, "retry-after", "1");
     req->res.content_length = may_have_body(answer->status) ? size : SIZE_MAX;
 
@@ -225,6 +234,7 @@ static struct http_problem problem_of(int status)
 struct answer_filter {
     h2o_filter_t super; /* First, so that the filter is ours. */
     const char *problem_member;
+    const char *const *headers;
 };
 
 static void answer_on_setup(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t **slot)
@@ -241,13 +251,14 @@ static void answer_on_setup(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t 
     OWNED(buffer_free) struct buffer body = BUFFER(PROBLEM_BYTES_MAX);
     struct json_writer writer = json_writer_over(&body);
     struct http_problem problem = problem_of(req->res.status);
-    problem.member = ((const struct answer_filter *)filter)->problem_member;
+    const struct answer_filter *own = (const struct answer_filter *)filter;
+    problem.member = own->problem_member;
     http_problem_write(&writer, &problem, id);
 
     req->res.headers = (h2o_headers_t){0};
     add_header(req, "content-type", problem_type);
     add_header(req, "request-id", id);
-    add_headers(req, NULL);
+    add_headers(req, own->headers);
     req->res.content_length = body.size;
     struct replacement *replacement =
         (struct replacement *)h2o_add_ostream(req, sizeof *replacement, slot);
@@ -262,4 +273,5 @@ void http_answer_set_up(h2o_pathconf_t *path, const struct http_server_options *
         (struct answer_filter *)h2o_create_filter(path, sizeof(struct answer_filter));
     filter->super.on_setup_ostream = answer_on_setup;
     filter->problem_member = options->problem_member;
+    filter->headers = options->refused_headers;
 }

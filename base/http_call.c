@@ -199,7 +199,7 @@ int http_call_on_request(struct http_server *server, h2o_req_t *req)
         req->http1_is_persistent = req->http1_is_persistent && !close;
         if (close && !call->conn->http2)
             http_linger_arm(call->conn);
-        http_answer_problem(call, problem, NULL);
+        http_answer_problem(call, problem, server->options.refused_headers);
         return 0;
     }
     server->handing = call;

@@ -268,7 +268,7 @@ static void give_up(struct http_call *call, const struct http_problem *problem)
     call->gone = NULL;
     if (gone != NULL)
         gone(call->owner);
-    http_answer_problem(call, problem, NULL);
+    http_answer_problem(call, problem, call->server->options.overdue_headers);
 }
 
 static struct http_call *first_call(h2o_linklist_t *list)

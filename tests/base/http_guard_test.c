@@ -160,6 +160,7 @@ Test(http_guard, gives_up_on_a_handler_that_does_not_answer)
         cr_expect_eq(got->status, 503);
         cr_expect_neq(strstr(got->body, "\"code\":\"busy\""), NULL, "%s", got->body);
         cr_expect_eq(atomic_load(&server.gone), http2 + 1, "its owner is told");
+        cr_expect_neq(strstr(got->headers, "x-given: up"), NULL, "%s", got->headers);
     }
 }
 
@@ -329,6 +330,7 @@ Test(http_guard, answers_busy_beyond_what_may_be_in_flight)
     cr_assert_eq(got->status, 503);
     cr_assert_neq(strstr(got->body, "\"code\":\"busy\""), NULL);
     cr_assert_neq(strstr(got->headers, "retry-after: 1"), NULL);
+    cr_assert_neq(strstr(got->headers, "x-given: back"), NULL);
     cr_assert_eq(atomic_load(&server.calls), 3);
 
     wire_close(&wire); /* Its places are free again. */

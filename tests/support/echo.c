@@ -179,12 +179,16 @@ void echo_start(struct echo *echo, enum echo_kind kind, const struct http_limits
         make_tls(echo);
     struct status status = loop_new(&echo->loop);
     assert(!failed(status));
+    static const char *const refused[] = {"x-given", "back", NULL};
+    static const char *const overdue[] = {"x-given", "up", NULL};
     const struct http_server_options options = {
         .loop = echo->loop,
         .limits = limits == NULL ? http_limits_default() : *limits,
         .on_call = echo_on_call,
         .owner = echo,
         .component = "test",
+        .refused_headers = refused,
+        .overdue_headers = overdue,
     };
     status = http_server_new(&options, &echo->server);
     assert(!failed(status));
