@@ -266,6 +266,21 @@ static STATUS listen_one(struct serve *serve, struct http_server *server, const 
 
 static STATUS open_servers(struct serve *serve)
 {
+    /* What the server answers by itself says what became of the request, too. */
+    static const char *const refused[] = {"Cardkeep-Outcome",
+                                          "not_sent",
+                                          "Cardkeep-Safe-To-Retry",
+                                          "true",
+                                          "Cardkeep-Failed",
+                                          "relay",
+                                          NULL};
+    static const char *const overdue[] = {"Cardkeep-Outcome",
+                                          "sent_no_answer",
+                                          "Cardkeep-Safe-To-Retry",
+                                          "false",
+                                          "Cardkeep-Failed",
+                                          "relay",
+                                          NULL};
     const struct settings *settings = serve->settings;
     struct http_limits limits = http_limits_default();
     struct http_server_options options = {.loop = serve->relay.loop,
@@ -275,7 +290,9 @@ static STATUS open_servers(struct serve *serve)
                                           .silence_stderr = true,
                                           /* Stripe's library takes what has no "error" for a
                                            * payment, whatever the status. */
-                                          .problem_member = "error"};
+                                          .problem_member = "error",
+                                          .refused_headers = refused,
+                                          .overdue_headers = overdue};
 
     limits.connections = settings->connections_max;
     limits.in_flight = settings->in_flight_max;
@@ -296,6 +313,8 @@ static STATUS open_servers(struct serve *serve)
     if (settings->metrics.port == 0)
         return STATUS_OK;
     options.on_call = on_metrics_call;
+    options.refused_headers = NULL;
+    options.overdue_headers = NULL;
     options.limits = http_limits_default();
     TRY(http_server_new(&options, &serve->metrics_server));
     serve->servers_open++;
