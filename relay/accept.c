@@ -18,7 +18,6 @@
 #define HEADER_DRY_RUN       "cardkeep-dry-run"
 #define HEADER_NAME_MAX      64u
 #define PURPOSE_FALLBACK     "payment"
-#define REQUEST_PARTS_MAX    3u
 #define CONNECTION_BYTES_MAX 4096u
 
 const struct policy_principal *accept_principal(const struct relay *relay,
@@ -218,34 +217,68 @@ static STATUS list_tokens(struct submission *submission)
     return STATUS_OK;
 }
 
+static_assert(LEDGER_KEY_BYTES == crypto_hash_sha256_BYTES, "SHA-256");
+
 /* Every part with its size before it, so that no two lists of parts hash alike. */
-static void digest(const void *const *parts, const size_t *sizes, unsigned count,
-                   uint8_t out[static LEDGER_KEY_BYTES])
+static void digest_add(crypto_hash_sha256_state *state, const void *part, size_t size)
 {
+    uint64_t told = size;
+
+    crypto_hash_sha256_update(state, (const uint8_t *)&told, sizeof told);
+    if (size > 0)
+        crypto_hash_sha256_update(state, part, size);
+}
+
+/* Adds what is forwarded under a name; nothing where it is not there. */
+static void digest_add_header(crypto_hash_sha256_state *state, const struct forward *forward,
+                              const char *name)
+{
+    for (const char *const *at = forward->headers; at[0] != NULL; at += 2)
+        if (strcasecmp(at[0], name) == 0) {
+            digest_add(state, name, strlen(name));
+            digest_add(state, at[1], strlen(at[1]));
+        }
+}
+
+/* A key holds for one caller and one destination. */
+static void digest_key(const struct submission *submission, uint8_t out[static LEDGER_KEY_BYTES])
+{
+    const char *const parts[] = {submission->principal->name, submission->to->destination.name,
+                                 submission->idempotency_key};
     crypto_hash_sha256_state state;
 
-    static_assert(LEDGER_KEY_BYTES == crypto_hash_sha256_BYTES, "SHA-256");
-    assert(count <= REQUEST_PARTS_MAX);
     crypto_hash_sha256_init(&state);
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t size = sizes[i];
-        crypto_hash_sha256_update(&state, (const uint8_t *)&size, sizeof size);
-        if (sizes[i] > 0)
-            crypto_hash_sha256_update(&state, parts[i], sizes[i]);
-    }
+    for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        digest_add(&state, parts[i], strlen(parts[i]));
     crypto_hash_sha256_final(&state, out);
+}
+
+/* What makes a repeat the same request.  The headers that say whose account it is are of it: the
+ * answer of one account is none of another's. */
+static void digest_request(const struct submission *submission,
+                           uint8_t out[static LEDGER_KEY_BYTES])
+{
+    const struct profile *profile = &submission->to->profile;
+    crypto_hash_sha256_state state;
+
+    crypto_hash_sha256_init(&state);
+    digest_add(&state, submission->method, strlen(submission->method));
+    digest_add(&state, submission->target.bytes, submission->target.size);
+    digest_add(&state, submission->body.bytes, submission->body.size);
+    digest_add_header(&state, &submission->forward, "authorization");
+    for (unsigned i = 0; i < profile->account_count; i++)
+        digest_add_header(&state, &submission->forward, profile->account_headers[i]);
+    crypto_hash_sha256_final(&state, out);
+    sodium_memzero(&state, sizeof state); /* It saw a credential. */
 }
 
 static void fill_row(struct submission *submission)
 {
     struct ledger_submission *row = &submission->row;
-    const char *name = submission->principal->name;
-    const char *destination = submission->to->destination.name;
-    const char *key = submission->idempotency_key;
 
-    row->principal = name;
+    row->principal = submission->principal->name;
     row->tenant = submission->principal->tenant[0] != '\0' ? submission->principal->tenant : NULL;
-    row->destination = destination;
+    row->destination = submission->to->destination.name;
     row->purpose = submission->purpose;
     row->on_behalf_of = submission->on_behalf_of[0] != '\0' ? submission->on_behalf_of : NULL;
     row->method = submission->method;
@@ -254,14 +287,9 @@ static void fill_row(struct submission *submission)
     row->bundle = policy_bundle(submission->relay->policy);
     row->rule = submission->decision.rule;
     row->window_ms = submission->to->profile.idempotency_window_ms;
-    row->has_key = key[0] != '\0';
-    digest((const void *const[]){name, destination, key},
-           (const size_t[]){strlen(name), strlen(destination), strlen(key)}, 3, row->key);
-    digest(
-        (const void *const[]){submission->method, submission->target.bytes, submission->body.bytes},
-        (const size_t[]){strlen(submission->method), submission->target.size,
-                         submission->body.size},
-        3, row->digest);
+    row->has_key = submission->idempotency_key[0] != '\0';
+    digest_key(submission, row->key);
+    digest_request(submission, row->digest);
 }
 
 /* The request itself, its slots and its tokens; PROBLEM_NONE when all is well. */

@@ -38,7 +38,7 @@ struct ledger_submission {
     unsigned token_count; /* Without any it asks for no lease. */
     bool has_key;
     uint8_t key[LEDGER_KEY_BYTES];    /* Digest of principal, destination, idempotency key. */
-    uint8_t digest[LEDGER_KEY_BYTES]; /* Of method, target and body, tokens in place. */
+    uint8_t digest[LEDGER_KEY_BYTES]; /* Of method, target, account and body, with tokens. */
     int64_t window_ms;                /* How long the key holds. */
 };
 

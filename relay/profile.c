@@ -61,6 +61,24 @@ static void hosts_read(struct config *config, const struct config_node *root,
     profile->host_count = count;
 }
 
+static void accounts_read(struct config *config, const struct config_node *root,
+                          struct profile *profile)
+{
+    const struct config_node *list = config_list(config, root, "account_headers", false);
+    unsigned count = list == NULL ? 0 : config_count(list);
+
+    if (count > PROFILE_ACCOUNTS_MAX) {
+        config_complain(config, list, "at most %u names", PROFILE_ACCOUNTS_MAX);
+        return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        const struct config_node *node = config_at(list, i);
+        text_take(config, node, config_scalar(config, node), "-", profile->account_headers[i],
+                  sizeof profile->account_headers[i]);
+    }
+    profile->account_count = count;
+}
+
 static void tls_read(struct config *config, const struct config_node *root, struct profile *profile)
 {
     const struct config_node *tls = config_map(config, root, "tls", false);
@@ -172,6 +190,7 @@ static void profile_read(struct config *config, const struct config_node *root,
     tls_read(config, root, profile);
     profile->credentials_caller =
         config_choice(config, root, "credentials", credential_choices, -1) == 0;
+    accounts_read(config, root, profile);
     idempotency_read(config, root, profile);
     surfaces_read(config, root, profile);
     deadline_read(config, root, profile);

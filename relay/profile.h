@@ -17,8 +17,9 @@
 #include "base/status.h"
 #include "relay/expression.h"
 
-#define PROFILE_SLOTS_MAX 32u
-#define PROFILE_HOSTS_MAX 8u
+#define PROFILE_SLOTS_MAX    32u
+#define PROFILE_HOSTS_MAX    8u
+#define PROFILE_ACCOUNTS_MAX 8u
 
 struct profile_slot {
     char place[128];                 /* A form field's whole name, or a JSON pointer. */
@@ -30,7 +31,10 @@ struct profile {
     char hosts[PROFILE_HOSTS_MAX][256];
     unsigned host_count;
     bool tls13_only;
-    bool credentials_caller;     /* The caller's Authorization passes. */
+    bool credentials_caller; /* The caller's Authorization passes. */
+    /* Headers that name an account beside it: a repeat of a request says the same in them. */
+    char account_headers[PROFILE_ACCOUNTS_MAX][64];
+    unsigned account_count;
     char idempotency_header[64]; /* "" where the gateway has none. */
     unsigned idempotency_length_max;
     int64_t idempotency_window_ms; /* How long the relay holds a key; a day where none is named. */

@@ -268,6 +268,21 @@ def another_request_under_a_used_key_is_a_conflict(system):
     equal(system.received(), [], "what was sent")
 
 
+def a_used_key_gives_one_account_nothing_of_another_s(system):
+    token = system.token()["token"]
+    key = {"Idempotency-Key": "relay-accounts", "Stripe-Account": "acct_1"}
+    first = pay(system, token, headers=key)
+    system.forget_received()
+    for other in ({"Stripe-Account": "acct_2"}, {"Authorization": "Bearer sk_test_other"},
+                  {"Stripe-Context": "acct_3"}):
+        answer = pay(system, token, headers={**key, **other})
+        problem(answer, 409, "idempotency_conflict")
+        outcome(answer, "not_sent", False, "relay")
+    again = pay(system, token, headers={**key, "User-Agent": "another"})
+    equal((again.body, again.header("Idempotency-Replayed")), (first.body, "true"), "its own")
+    equal(system.received(), [], "what was sent")
+
+
 def ten_at_one_time_under_one_key_are_sent_once(system):
     token = system.token()["token"]
     key = {"Idempotency-Key": "relay-together"}

@@ -56,6 +56,8 @@ Test(profile, loads_the_gateways_that_we_ship)
     cr_expect_eq(profile.host_count, 1);
     cr_expect_str_eq(profile.hosts[0], "api.stripe.com");
     cr_expect(profile.credentials_caller);
+    cr_expect_eq(profile.account_count, 2);
+    cr_expect_str_eq(profile.account_headers[0], "Stripe-Account");
     cr_expect_str_eq(profile.idempotency_header, "Idempotency-Key");
     cr_expect_eq(profile.idempotency_length_max, 255);
     cr_expect_eq(profile.idempotency_window_ms, 24 * 3600 * 1000);

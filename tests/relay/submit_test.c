@@ -98,6 +98,36 @@ Test(submit, refuses_a_key_that_was_used_with_another_request)
     cr_assert_eq(stage.gateway_calls, 1u);
 }
 
+Test(submit, gives_an_answer_back_to_its_own_account_only)
+{
+    static const char *const first[] = {
+        "idempotency-key", "order-1", "authorization", "Bearer a", "stripe-account",
+        "acct_1",          NULL};
+    static const char *const same[] = {"stripe-account",
+                                       "acct_1",
+                                       "authorization",
+                                       "Bearer a",
+                                       "idempotency-key",
+                                       "order-1",
+                                       "user-agent",
+                                       "x",
+                                       NULL};
+    static const char *const others[][7] = {
+        {"idempotency-key", "order-1", "authorization", "Bearer b", "stripe-account", "acct_1"},
+        {"idempotency-key", "order-1", "authorization", "Bearer a", "stripe-account", "acct_2"},
+        {"idempotency-key", "order-1", "authorization", "Bearer a"},
+        {"idempotency-key", "order-1"}};
+
+    cr_assert_eq(ask("/sandbox/x", first, PAYMENT).status, 201);
+    for (unsigned i = 0; i < 4; i++) {
+        struct heard other = ask("/sandbox/x", others[i], PAYMENT);
+        cr_expect_neq(strstr(other.body, "\"idempotency_conflict\""), NULL, "%u", i);
+    }
+    struct heard again = ask("/sandbox/x", same, PAYMENT);
+    cr_assert(says(&again, "idempotency-replayed: true\n"));
+    cr_assert_eq(stage.gateway_calls, 1u);
+}
+
 Test(submit, refuses_a_repeat_while_the_first_is_under_way)
 {
     static const char *const headers[] = {"idempotency-key", "order-1", NULL};
