@@ -340,6 +340,24 @@ static const char *headers_trouble(struct submission *submission)
     return NULL;
 }
 
+/* Another with the same key is under way.  Whether that one is sent is not known yet, so that this
+ * is what its repeat hears: not that it may be tried anew under another key. */
+static void refuse_twin(struct submission *submission, const struct submission *twin)
+{
+    submission->outcome.safe_to_retry = false;
+    if (memcmp(submission->row.digest, twin->row.digest, sizeof twin->row.digest) != 0) {
+        submission_refuse(submission, PROBLEM_IDEMPOTENCY_CONFLICT, ANSWER_FAILED_RELAY);
+        return;
+    }
+    memcpy(submission->intent.first_id, twin->row.id, sizeof submission->intent.first_id);
+    submission->outcome.submission_id = submission->intent.first_id;
+    submission->outcome.outcome = LEDGER_SENT_NO_ANSWER;
+    submission->outcome.retry_after_s = 1;
+    snprintf(submission->detail, sizeof submission->detail,
+             "A request with this idempotency key is under way; ask again with the same key.");
+    submission_refuse(submission, PROBLEM_STATE_CONFLICT, ANSWER_FAILED_RELAY);
+}
+
 /* The order of the questions is the order of the answers: who, where, may they, what. */
 static void judge(struct submission *submission)
 {
@@ -377,11 +395,9 @@ static void judge(struct submission *submission)
         return;
     }
     fill_row(submission);
-    if (submission->row.has_key && !submission_claim(submission)) {
-        submission->outcome.retry_after_s = 1;
-        snprintf(submission->detail, sizeof submission->detail,
-                 "A request with this idempotency key is under way.");
-        submission_refuse(submission, PROBLEM_STATE_CONFLICT, ANSWER_FAILED_RELAY);
+    const struct submission *twin = NULL;
+    if (submission->row.has_key && !submission_claim(submission, &twin)) {
+        refuse_twin(submission, twin);
         return;
     }
     submit_start(submission);

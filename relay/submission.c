@@ -72,13 +72,15 @@ static struct submission **bucket_of(struct submission *submission)
     return &submission->relay->keys[hash % RELAY_BUCKETS];
 }
 
-bool submission_claim(struct submission *submission)
+bool submission_claim(struct submission *submission, const struct submission **out_twin)
 {
     struct submission **bucket = bucket_of(submission);
 
     for (struct submission *at = *bucket; at != NULL; at = at->next_key)
-        if (memcmp(at->row.key, submission->row.key, sizeof at->row.key) == 0)
+        if (memcmp(at->row.key, submission->row.key, sizeof at->row.key) == 0) {
+            *out_twin = at;
             return false;
+        }
     submission->next_key = *bucket;
     *bucket = submission;
     submission->in_table = true;

@@ -49,7 +49,7 @@ struct submission {
     struct resolve_waiter waiter;
     char addresses[ADDRESS_LIST_MAX];
     struct lease lease;
-    bool settles; /* The vault gave a lease, or may have. */
+    bool settles;         /* The vault gave a lease, or may have. */
     struct buffer filled; /* With cards: wiped as soon as it was sent. */
     struct client_op *sending;
     struct buffer answer;   /* The gateway's, guarded and encoded. */
@@ -78,8 +78,9 @@ void submission_over(struct submission *submission);
 STATUS submission_out(struct submission *submission, struct ledger_op *op);
 void submission_home(struct submission *submission);
 
-/* True, and remembered as under way, unless another holds the same key. */
-bool submission_claim(struct submission *submission);
+/* True, and remembered as under way, unless another holds the same key: that one is lent, until
+ * the loop turns. */
+bool submission_claim(struct submission *submission, const struct submission **out_twin);
 
 /* Refuses it before anything began: a durable entry, then the problem. */
 void submission_refuse(struct submission *submission, enum problem_code code,

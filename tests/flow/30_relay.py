@@ -293,6 +293,7 @@ def ten_at_one_time_under_one_key_are_sent_once(system):
     for one in answers:
         if one.status != 200:
             problem(one, 409, "state_conflict")
+            outcome(one, "sent_no_answer", False, "relay")
     equal(len(system.received()), 1, "sent once")
     again = pay(system, token, headers=key)
     equal(again.body, good[0].body, "and on record")
@@ -418,8 +419,9 @@ def destinations_and_methods_that_are_not_there_are_named(system):
 
 def a_body_that_is_too_large_is_refused(system):
     # Announced only: a body under way when the server hangs up would meet a reset.
-    problem(system.relay().post("/sandbox/v1/x", headers={
-        **KEY, "Content-Length": str(4 << 20)}), 413, "too_large")
+    answer = system.relay().post("/sandbox/v1/x", headers={**KEY, "Content-Length": str(4 << 20)})
+    problem(answer, 413, "too_large")
+    equal(answer.header("Cardkeep-Outcome"), "not_sent", "what became of it")
 
 
 def a_slow_gateway_holds_up_nobody_else(system):
@@ -432,7 +434,9 @@ def a_slow_gateway_holds_up_nobody_else(system):
     equal(pay(system, token).status, 200, "another meanwhile")
     answer = pay(system, token, behaviour="slow", headers=once)
     problem(answer, 409, "state_conflict")
+    outcome(answer, "sent_no_answer", False, "relay")
     check(answer.header("Retry-After"), "when to ask again")
+    problem(pay(system, token, headers=once, description="other"), 409, "idempotency_conflict")
     check(slow.is_alive(), "the slow one still waits")
     slow.join()
 
@@ -440,8 +444,9 @@ def a_slow_gateway_holds_up_nobody_else(system):
 def framing_and_headers_beyond_the_limits_are_refused(system):
     problem(system.relay().post("/sandbox/v1/x", b"0\r\n\r\n", headers={
         **KEY, "Transfer-Encoding": "chunked", "Content-Length": "5"}), 400, "invalid_framing")
-    problem(system.relay().post("/sandbox/v1/x", headers={**KEY, "X-Long": "x" * 40000}), 431,
-            "header_too_large")
+    answer = system.relay().post("/sandbox/v1/x", headers={**KEY, "X-Long": "x" * 40000})
+    problem(answer, 431, "header_too_large")
+    equal(answer.header("Cardkeep-Outcome"), "not_sent", "what became of it")
 
 
 def a_header_too_long_to_be_sent_on_is_not_called_busy(system):

@@ -141,10 +141,17 @@ Test(submit, refuses_a_repeat_while_the_first_is_under_way)
     cr_assert_eq(second.status, 409);
     cr_assert_neq(strstr(second.body, "\"state_conflict\""), NULL);
     cr_assert(says(&second, "retry-after: 1\n"));
+    cr_assert(says(&second, "cardkeep-outcome: sent_no_answer\n"), "it may be");
+    cr_assert(says(&second, "cardkeep-safe-to-retry: false\n"));
+    cr_assert_neq(strstr(ask("/sandbox/y", headers, PAYMENT).body, "idempotency_conflict"), NULL);
     gateway_echo(stage.gateway_waits);
     while (!first.done)
         loop_run(stage.relay.loop);
     cr_assert_eq(first.status, 201);
+    /* The one under way is named, so that what the two hear can be put together. */
+    const char *id = strstr(first.headers, "cardkeep-submission: ");
+    cr_assert_neq(id, NULL);
+    cr_assert_eq(strncmp(strstr(second.headers, "cardkeep-submission: "), id, 40), 0);
 }
 
 Test(submit, carries_on_when_the_caller_leaves)
