@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <h2o.h>
+#include <poll.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -228,6 +229,16 @@ static const struct http_problem *check_headers(const struct http_call *call)
     return size > call->server->options.limits.header_bytes ? &header_too_large : NULL;
 }
 
+/* libh2o takes no notice when an answer could not be written, and goes on with the requests that it
+ * has read already: they would be carried out for nobody. */
+static bool is_gone(const struct http_conn *conn)
+{
+    struct pollfd poll_fd = {.fd = h2o_socket_get_fd(conn->sock)};
+
+    return conn->request_count > 1 && poll(&poll_fd, 1, 0) == 1 &&
+           (poll_fd.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 const struct http_problem *http_guard_request(struct http_call *call, bool *out_close)
 {
     const struct http_limits *limits = &call->server->options.limits;
@@ -237,6 +248,8 @@ const struct http_problem *http_guard_request(struct http_call *call, bool *out_
     *out_close = true;
     if (conn->http2)
         count_missing(call);
+    if (!conn->http2 && is_gone(conn))
+        http_guard_cut(conn);
     if (conn->cut)
         return &busy;
     if (!conn->http2 && !framing_is_clear(req, conn->sock->input))

@@ -250,6 +250,28 @@ Test(http_flood, leaves_though_a_header_block_goes_on)
     cr_assert(pthread_join(thread, NULL) == 0);
 }
 
+/* A hundred requests at once, of which nobody wants to see an answer. */
+Test(http_flood, carries_out_nothing_for_a_client_that_is_gone)
+{
+    static const char request[] = "GET /later HTTP/1.1\r\nHost: h\r\n\r\n";
+    char requests[100 * (sizeof request - 1)];
+    start(http_limits_default());
+    for (size_t i = 0; i < 100; i++)
+        memcpy(requests + i * (sizeof request - 1), request, sizeof request - 1);
+    cr_assert(wire_open(&wire, &server, &(struct wire_options){.alpn = "http/1.1"}));
+    cr_assert(wire_send(&wire, requests, sizeof requests));
+    while (atomic_load(&server.calls) < 2)
+        wait_ms(1);
+    const struct linger now = {.l_onoff = 1};
+    cr_assert(setsockopt(wire.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0);
+    close(wire.fd);                                           /* With a reset. */
+    wire.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* For wire_close(). */
+    for (unsigned i = 0; i < 400 && echo_connections(&server) > 0; i++)
+        wait_ms(10);
+    cr_assert_eq(echo_connections(&server), 0);
+    cr_assert(atomic_load(&server.calls) < 10, "%u", atomic_load(&server.calls));
+}
+
 /* --- Bodies and answers of all together --- */
 
 static struct http_limits little_transit(void)
