@@ -13,7 +13,7 @@
 /* What libh2o lets an HTTP/2 connection have. */
 #define STREAMS_MAX 100u
 /* A header in memory, besides its text. */
-#define HEADER_BYTES 64u
+#define HEADER_BYTES 112u
 /* RFC 9113: an empty DATA frame. */
 #define FRAME_HEADER_BYTES 9u
 #define FLAG_END_STREAM    0x1u

@@ -17,7 +17,8 @@ enum audit_route { AUDIT_CHECKPOINT, AUDIT_ENTRIES };
 
 /* One call under way. */
 struct audit_call {
-    struct ledger_op op;    /* First, so that an op pointer is this. */
+    struct ledger_op op; /* First, so that an op pointer is this. */
+    struct relay *relay;
     struct http_call *call; /* NULL once the caller is gone. */
     enum audit_route route;
     enum problem_code code; /* PROBLEM_NONE: may read. */
@@ -91,10 +92,15 @@ static void answer_code(struct http_call *call, enum problem_code code,
     http_answer_problem(call, &problem, NULL);
 }
 
+static void ask_next_page(struct relay *relay);
+
 static void audit_done(struct ledger_op *op)
 {
     OWNED(audit_call_free) struct audit_call *audit = (struct audit_call *)op;
     struct http_call *call = MOVE(audit->call);
+
+    if (audit->route == AUDIT_ENTRIES)
+        ask_next_page(audit->relay);
 
     if (call == NULL)
         return;
@@ -136,6 +142,7 @@ static STATUS start(struct relay *relay, struct http_call *call, enum audit_rout
     ENSURE(audit != NULL, WHY_NO_MEMORY);
 
     audit->call = call;
+    audit->relay = relay;
     audit->route = route;
     audit->body = BUFFER(AUDIT_PAGE_BYTES_MAX);
     audit->principal = accept_principal(relay, call);
@@ -152,6 +159,36 @@ static STATUS start(struct relay *relay, struct http_call *call, enum audit_rout
     return STATUS_OK;
 }
 
+/* True when the ledger has it; else it was answered. */
+static bool hand_over(struct relay *relay, struct http_call *call, enum audit_route route)
+{
+    struct status status = start(relay, call, route);
+
+    if (status.why == WHY_BAD_INPUT)
+        answer_code(call, PROBLEM_INVALID_FIELD, NULL);
+    else if (failed(status))
+        answer_code(call, PROBLEM_BUSY, NULL);
+    return !failed(status);
+}
+
+static void ask_next_page(struct relay *relay)
+{
+    for (struct http_call *call = http_turns_next(&relay->pages); call != NULL;
+         call = http_turns_next(&relay->pages))
+        if (hand_over(relay, call, AUDIT_ENTRIES))
+            return;
+}
+
+static void on_page_call(struct relay *relay, struct http_call *call)
+{
+    enum http_turn turn = http_turns_take(&relay->pages, call);
+
+    if (turn == HTTP_TURN_NEVER)
+        answer_code(call, PROBLEM_BUSY, NULL);
+    else if (turn == HTTP_TURN_NOW && !hand_over(relay, call, AUDIT_ENTRIES))
+        ask_next_page(relay);
+}
+
 bool audit_routes_call(struct relay *relay, struct http_call *call)
 {
     const char *path = http_path(call);
@@ -163,10 +200,9 @@ bool audit_routes_call(struct relay *relay, struct http_call *call)
         answer_code(call, PROBLEM_METHOD_NOT_ALLOWED, NULL);
         return true;
     }
-    struct status status = start(relay, call, checkpoint ? AUDIT_CHECKPOINT : AUDIT_ENTRIES);
-    if (status.why == WHY_BAD_INPUT)
-        answer_code(call, PROBLEM_INVALID_FIELD, NULL);
-    else if (failed(status))
-        answer_code(call, PROBLEM_BUSY, NULL);
+    if (checkpoint)
+        (void)hand_over(relay, call, AUDIT_CHECKPOINT);
+    else
+        on_page_call(relay, call);
     return true;
 }

@@ -11,6 +11,7 @@
 
 #include "base/client.h"
 #include "base/http.h"
+#include "base/http_turns.h"
 #include "base/metrics.h"
 #include "policies/policy.h"
 #include "relay/lease.h"
@@ -49,6 +50,8 @@ struct relay {
     struct sign *sign;
     struct backup_desk *backups;
     struct http_server *server;
+    /* Pages of the log cost the ledger far more than anything else: it has one at a time. */
+    struct http_turns pages;
     struct relay_metrics metrics;
     /* Submissions under way; those with an idempotency key hang in a bucket by its digest. */
     struct submission *keys[RELAY_BUCKETS];

@@ -15,6 +15,7 @@
 
 #include "base/encode.h"
 #include "base/frames.h"
+#include "base/http_turns.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/metrics.h"
@@ -56,8 +57,12 @@ struct front {
     struct metric *waiting;
     struct request request; /* One at a time: it is read within its call. */
     struct json_node *nodes;
-    bool blocked; /* The socket is full; on_core_writable() is due. */
-    bool lost;    /* The keeper is gone. */
+    /* Pages of the log cost the keeper far more than anything else: it has one at a time, and what
+     * others ask comes in between. */
+    struct http_turns pages;
+    uint64_t page_id; /* Of the page that the keeper has; while pages.taken. */
+    bool blocked;     /* The socket is full; on_core_writable() is due. */
+    bool lost;        /* The keeper is gone. */
     bool stopping;
     unsigned servers_open;
     char error[ERROR_MAX];
@@ -106,16 +111,20 @@ static void lose_keeper(struct front *front, struct status status)
 
 /* --- The keeper's side --- */
 
+static void ask_next_page(struct front *front);
+
 static void take_answer(struct front *front, const struct frame *frame)
 {
     const struct route *route = NULL;
     struct http_call *call = front_pending_take(front->pending, frame->id, &route);
 
-    if (call == NULL)
-        return; /* Its client did not wait. */
-    struct status status = front_answer(call, route, frame);
-    if (failed(status))
-        log_failure(LOG_ERROR, "answer_unusable", status, NULL);
+    if (call != NULL) { /* Its client did wait. */
+        struct status status = front_answer(call, route, frame);
+        if (failed(status))
+            log_failure(LOG_ERROR, "answer_unusable", status, NULL);
+    }
+    if (front->pages.taken && frame->id == front->page_id)
+        ask_next_page(front);
 }
 
 static STATUS take_frame(struct front *front, const struct frame *frame)
@@ -202,16 +211,6 @@ static void fill_request(struct front *front, struct http_call *call, const char
     request_set_idempotency(request, http_header(call, "idempotency-key"));
 }
 
-static void answer_no_method(struct http_call *call, const char *allow)
-{
-    const char *const headers[] = {"allow", allow, NULL};
-    struct problem problem;
-
-    problem_set(&problem, PROBLEM_METHOD_NOT_ALLOWED, NULL, NULL);
-    struct http_problem http = problem_http(&problem);
-    http_answer_problem(call, &http, headers);
-}
-
 /* Hands the request over; the keeper decides, whatever shape it has. */
 static STATUS ask_keeper(struct front *front, struct http_call *call,
                          const struct routes_result *found)
@@ -221,6 +220,8 @@ static STATUS ask_keeper(struct front *front, struct http_call *call,
 
     TRY(front_pending_add(front->pending, call, route, &id));
     fill_request(front, call, found->token);
+    if (route->type == MESSAGE_AUDIT_READ)
+        front->page_id = id;
     route->read(&front->request, frame_begin(front->out, (uint8_t)route->type, id));
     /* People put numbers where tokens and keys belong, and this struct outlives them. */
     sodium_memzero(&front->request, sizeof front->request);
@@ -235,6 +236,44 @@ static void wipe_found(struct routes_result *found)
     sodium_memzero(found, sizeof *found);
 }
 
+/* True when the keeper has it; else it was answered. */
+static bool hand_over(struct front *front, struct http_call *call,
+                      const struct routes_result *found)
+{
+    if (front->lost) {
+        front_answer_code(call, PROBLEM_SEALED);
+        return false;
+    }
+    struct status status = ask_keeper(front, call, found);
+    if (failed(status))
+        front_answer_code(call, problem_of(status));
+    return !failed(status);
+}
+
+static void ask_next_page(struct front *front)
+{
+    struct routes_result found;
+
+    for (struct http_call *call = http_turns_next(&front->pages); call != NULL;
+         call = http_turns_next(&front->pages)) {
+        enum routes_match match = routes_find(http_method(call), http_path(call), &found);
+        assert(match == ROUTES_FOUND);
+        if (hand_over(front, call, &found))
+            return;
+    }
+}
+
+static void on_page_call(struct front *front, struct http_call *call,
+                         const struct routes_result *found)
+{
+    enum http_turn turn = http_turns_take(&front->pages, call);
+
+    if (turn == HTTP_TURN_NEVER)
+        front_answer_code(call, PROBLEM_BUSY);
+    else if (turn == HTTP_TURN_NOW && !hand_over(front, call, found))
+        ask_next_page(front);
+}
+
 static void on_api_call(void *owner, struct http_call *call)
 {
     struct front *front = owner;
@@ -245,18 +284,15 @@ static void on_api_call(void *owner, struct http_call *call)
         front_answer_code(call, PROBLEM_NOT_FOUND);
         return;
     case ROUTES_NO_METHOD:
-        answer_no_method(call, found.allow);
+        front_answer_no_method(call, found.allow);
         return;
     case ROUTES_FOUND:
         break;
     }
-    if (front->lost) {
-        front_answer_code(call, PROBLEM_SEALED);
-        return;
-    }
-    struct status status = ask_keeper(front, call, &found);
-    if (failed(status))
-        front_answer_code(call, problem_of(status));
+    if (found.route->type == MESSAGE_AUDIT_READ)
+        on_page_call(front, call, &found);
+    else
+        (void)hand_over(front, call, &found);
 }
 
 static void on_metrics_call(void *owner, struct http_call *call)

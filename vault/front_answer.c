@@ -308,3 +308,13 @@ STATUS front_answer(struct http_call *call, const struct route *route, const str
                       });
     return STATUS_OK;
 }
+
+void front_answer_no_method(struct http_call *call, const char *allow)
+{
+    const char *const headers[] = {"allow", allow, NULL};
+    struct problem problem;
+
+    problem_set(&problem, PROBLEM_METHOD_NOT_ALLOWED, NULL, NULL);
+    struct http_problem http = problem_http(&problem);
+    http_answer_problem(call, &http, headers);
+}

@@ -39,5 +39,7 @@ STATUS front_answer(struct http_call *call, const struct route *route, const str
 void front_answer_problem(struct http_call *call, const struct problem *problem);
 /* The same, of a code alone. */
 void front_answer_code(struct http_call *call, enum problem_code code);
+/* The path is one, the method not: 405, and which are. */
+void front_answer_no_method(struct http_call *call, const char *allow);
 
 #endif
