@@ -41,7 +41,8 @@ struct sandbox_report {
 };
 
 /* Fails with WHY_DENIED where the store's folder is not its own, and where `strict` and something
- * could not be had.  One thing is never a failure: a kernel without Landlock. */
+ * could not be had.  One thing is never a failure: a kernel without Landlock.
+ * In a build with sanitizers files and calls are left open, and the report says so. */
 STATUS sandbox_enter(const struct sandbox_options *options, struct sandbox_report *out_report);
 
 /* For a process that only starts others and waits for them: it leaves no core, and neither it nor

@@ -82,9 +82,10 @@ Test(sandbox, names_memory_that_cannot_be_locked_and_refuses_where_strict)
     const size_t too_much = (size_t)1 << 46;
     cr_expect(!failed(enter_as(too_much, "nobody", false)));
     cr_expect(!report.memory_lockable);
-    cr_expect_str_eq(report.missing, "memory that can be locked");
+    cr_expect_not_null(strstr(report.missing, "memory that can be locked"));
     cr_expect_eq(enter_as(too_much, "nobody", true).why, WHY_DENIED);
-    cr_expect_str_eq(report.missing, "memory that can be locked", "a failure says what it is");
+    cr_expect_not_null(strstr(report.missing, "memory that can be locked"),
+                       "a failure says what it is");
     cr_expect(report.core_off && report.privileges_fixed && report.user_dropped);
 }
 
@@ -140,7 +141,7 @@ static void all_at_once(void)
     if (failed(status) || complete != (calls_filtered() && report.files_closed))
         _exit(1);
     if (report.calls_filtered != calls_filtered() ||
-        report.files_closed != (landlock_version() > 0))
+        report.files_closed != (calls_filtered() && landlock_version() > 0))
         _exit(2);
     if (report.files_closed && open("/etc/passwd", O_RDONLY) >= 0)
         _exit(3);
