@@ -1,29 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The store from small to large: what an operation costs, and what is held, at each size."""
-import time
-
 import measure
 import proc
-from rivals import harness
 
 CHUNK = 500_000  # Cards between two signs of life.
 KEPT = 20_000    # Tokens, over all of the store, that are leased.
-
-
-def settle(bench):
-    """Compaction after a fill is part of the fill: waits until the vault does next to nothing."""
-    pids = list(bench.ours().family("vault"))
-    state = {"at": time.monotonic(), "cpu": proc.cpu_us(pids)}
-
-    def idle():
-        now, cpu = time.monotonic(), proc.cpu_us(pids)
-        if now - state["at"] < 1:
-            return False
-        busy = (cpu - state["cpu"]) / (now - state["at"]) / 1e6
-        state.update(at=now, cpu=cpu)
-        bench.progress.tick()
-        return busy < 0.03
-    harness.wait_until(idle, "the store has come to rest", 600)
 
 
 def fill(bench, have, want, tokens):
@@ -41,7 +22,7 @@ def fill(bench, have, want, tokens):
             target.write(source.read())
         have += count
         last = (said["items"], before)
-    settle(bench)
+    bench.rest(1, 600)  # Compaction after a fill is part of the fill.
     return (proc.cpu_us(pids) - last[1]) / last[0]
 
 

@@ -6,6 +6,7 @@
 """
 import argparse
 import os
+import signal
 import sys
 import tempfile
 
@@ -49,7 +50,7 @@ def take(name, how, troubles, progress):
     except rivals.Missing as why:
         troubles[name] = str(why)
     except Exception as why:  # pylint: disable=broad-except
-        troubles[name] = f"{type(why).__name__}: {str(why).strip()[-500:]}"
+        troubles[name] = f"{type(why).__name__}: {' '.join(str(why).split())[:300]}"
     return None
 
 
@@ -68,7 +69,7 @@ def measure_all(bench, needed, count, sizes, progress):
         rounds.append(taken)
 
     def grow():
-        with measure.Bench(bench.build, bench.folder, bench.seconds, progress) as other:
+        with measure.Bench(bench.build, bench.seconds, progress) as other:
             return growth.grow(other, sizes)
     once = {}
     for name, how in measure.samples_once(bench, grow).items():
@@ -90,8 +91,10 @@ def main():
         sys.exit("no row has that word")
     needed = {name for row in picked for name in row.needs}
     progress = Progress()
-    with measure.Bench(os.path.abspath(arguments.build), arguments.folder,
-                       1 if arguments.quick else 5, progress) as bench:
+    # What was started here ends here, also where somebody ends this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with measure.Bench(os.path.abspath(arguments.build), 1 if arguments.quick else 5,
+                       progress) as bench:
         rounds, once, troubles = measure_all(bench, needed, arguments.rounds, sizes, progress)
     progress.clear()
     results = [rows.evaluate(row, rounds, once, troubles) for row in picked]
