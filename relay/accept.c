@@ -286,6 +286,7 @@ static void fill_row(struct submission *submission)
     row->origin = submission->origin;
     row->bundle = policy_bundle(submission->relay->policy);
     row->rule = submission->decision.rule;
+    row->kept_ms = submission->relay->settings->ledger_kept_ms;
     row->window_ms = submission->to->profile.idempotency_window_ms;
     row->has_key = submission->idempotency_key[0] != '\0';
     digest_key(submission, row->key);

@@ -91,6 +91,8 @@ void health_register(struct relay_metrics *metrics)
     metrics->under_way = metric_gauge("cardkeep_relay_submissions", "", "Submissions under way.");
     metrics->settlements = metric_gauge("cardkeep_relay_settlements", "",
                                         "Settlements that the vault did not confirm yet.");
+    metrics->swept = metric_counter("cardkeep_relay_ledger_swept_rows_total", "",
+                                    "Rows of the ledger that had had their time.");
     metrics->total = metric_histogram("cardkeep_relay_submission_seconds", "",
                                       "From a request to its durable outcome.");
     metrics->lease = metric_histogram("cardkeep_relay_lease_seconds", "", "Waiting for the vault.");

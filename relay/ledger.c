@@ -44,6 +44,7 @@ const struct db_family ledger_families[LEDGER_FAMILY_COUNT] = {
     [LEDGER_AUDIT_ENTRIES] = {.name = "audit_entries"},
     [LEDGER_AUDIT_CHECKPOINTS] = {.name = "audit_checkpoints"},
     [LEDGER_AUDIT_STATE] = {.name = "audit_state"},
+    [LEDGER_EXPIRIES] = {.name = "expiries"},
 };
 
 static_assert(offsetof(struct ledger_op, work) == 0, "op_of() is a cast");

@@ -36,6 +36,7 @@ enum ledger_family {
     LEDGER_AUDIT_ENTRIES,
     LEDGER_AUDIT_CHECKPOINTS,
     LEDGER_AUDIT_STATE,
+    LEDGER_EXPIRIES, /* time, family, key -> nothing: what goes when (ledger_sweep.h). */
     LEDGER_FAMILY_COUNT
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/encode.h"
 #include "base/own.h"
+#include "relay/ledger_sweep.h"
 
 #define ROW_VERSION         1u
 #define OPEN_VERSION        2u
@@ -240,6 +241,37 @@ static STATUS key_find(struct ledger *ledger, struct ledger_intent *intent)
     return buffer_status(&intent->answer);
 }
 
+/* When the rows of an attempt may go. */
+static void put_times(struct ledger *ledger, struct db_batch *batch,
+                      const struct ledger_submission *submission)
+{
+    const struct ledger_sweep_row row = {
+        .family = LEDGER_SUBMISSIONS, .key = submission->id, .key_size = strlen(submission->id)};
+    const struct ledger_sweep_row key = {
+        .family = LEDGER_KEYS, .key = submission->key, .key_size = sizeof submission->key};
+
+    ledger_sweep_put(ledger, batch, submission->created_ms + submission->kept_ms, &row);
+    if (submission->has_key)
+        ledger_sweep_put(ledger, batch, submission->created_ms + submission->window_ms, &key);
+}
+
+STATUS ledger_rows_time(const struct buffer *row, enum ledger_family family, bool *out_open,
+                        int64_t *out_holds_until_ms)
+{
+    struct key_row key;
+
+    *out_holds_until_ms = 0;
+    if (family == LEDGER_KEYS) {
+        TRY(key_decode(row, &key));
+        *out_open = key.state == KEY_OPEN;
+        *out_holds_until_ms = key.expires_ms;
+        return STATUS_OK;
+    }
+    ENSURE(row->size > ROW_STATE_AT && row->bytes[0] == ROW_VERSION, WHY_FORGED);
+    *out_open = row->bytes[ROW_STATE_AT] == SUBMISSION_OPEN;
+    return STATUS_OK;
+}
+
 STATUS ledger_rows_intent_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch)
 {
     static const char *const outcomes[] = {[LEDGER_FOUND_NOTHING] = "ok",
@@ -258,7 +290,9 @@ STATUS ledger_rows_intent_apply(struct ledger_op *op, struct ledger *ledger, str
     TRY(put_submission(ledger, batch, submission, NULL));
     TRY(put_open(ledger, batch, submission));
     ledger_note_intent(ledger, submission->id);
-    return put_key(ledger, batch, submission, KEY_OPEN, NULL);
+    TRY(put_key(ledger, batch, submission, KEY_OPEN, NULL));
+    put_times(ledger, batch, submission);
+    return STATUS_OK;
 }
 
 /* version u8 | outcome u8 */

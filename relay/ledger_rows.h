@@ -40,6 +40,7 @@ struct ledger_submission {
     uint8_t key[LEDGER_KEY_BYTES];    /* Digest of principal, destination, idempotency key. */
     uint8_t digest[LEDGER_KEY_BYTES]; /* Of method, target, account and body, with tokens. */
     int64_t window_ms;                /* How long the key holds. */
+    int64_t kept_ms;                  /* How long the row of the submission is kept. */
 };
 
 /* What is known of an idempotency key. */
@@ -97,6 +98,11 @@ STATUS ledger_rows_settlements(struct ledger *ledger, ledger_settlement_fn each,
 
 /* Puts the end of an attempt that was refused, but came back with the store, into the batch. */
 STATUS ledger_rows_withdraw(struct ledger *ledger, struct db_batch *batch, const char *id);
+/* For ledger_sweep.c: whether a row of LEDGER_KEYS or LEDGER_SUBMISSIONS is under way, and until
+ * when a key holds (0 for a submission). */
+STATUS ledger_rows_time(const struct buffer *row, enum ledger_family family, bool *out_open,
+                        int64_t *out_holds_until_ms);
+
 /* Puts the end of up to `most` attempts that never had one into the batch. */
 STATUS ledger_rows_recover(struct ledger *ledger, struct db_batch *batch, unsigned most,
                            bool *out_more);

@@ -34,6 +34,7 @@ struct relay_metrics {
     struct metric *guarded;
     struct metric *under_way;
     struct metric *settlements;
+    struct metric *swept;
     struct metric *total;
     struct metric *lease;
     struct metric *gateway;

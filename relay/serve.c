@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/encode.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "base/secret.h"
@@ -18,6 +19,7 @@
 #include "relay/backup_routes.h"
 #include "relay/confine.h"
 #include "relay/health.h"
+#include "relay/ledger_sweep.h"
 #include "relay/sign.h"
 
 #define SECRET_SLOTS            4096u
@@ -48,6 +50,8 @@ struct serve {
     bool store_failed;   /* At start: a disk may be better in a moment. */
     unsigned turns_left; /* Ticks that a stop still waits for submissions under way. */
     struct ledger_entry note;
+    struct ledger_sweep sweep;
+    bool sweeping; /* It is out. */
     char error[ERROR_MAX];
 };
 
@@ -144,6 +148,33 @@ static void on_control(void *owner)
     sign_attach(serve->relay.sign, fd);
 }
 
+/* --- Rows that have had their time --- */
+
+static void sweep_start(struct serve *serve);
+
+static void on_swept(struct ledger_op *op)
+{
+    struct serve *serve = (void *)((char *)op - offsetof(struct serve, sweep.op));
+
+    serve->sweeping = false;
+    if (failed(op->status)) {
+        log_failure(LOG_ERROR, "ledger_not_swept", op->status, NULL);
+        return;
+    }
+    metric_add(serve->relay.metrics.swept, serve->sweep.deleted);
+    if (serve->sweep.count == LEDGER_SWEEP_ROWS_MAX)
+        sweep_start(serve);
+}
+
+static void sweep_start(struct serve *serve)
+{
+    if (serve->sweeping || serve->stopping)
+        return;
+    serve->sweep = (struct ledger_sweep){
+        .op.apply = ledger_sweep_apply, .op.done = on_swept, .now_ms = clock_now_ms()};
+    serve->sweeping = !failed(ledger_submit(serve->relay.ledger, &serve->sweep.op));
+}
+
 static void on_tick(void *owner)
 {
     struct serve *serve = owner;
@@ -153,6 +184,7 @@ static void on_tick(void *owner)
     assert(!failed(status)); /* The slot of the timer that just fired is free. */
     if (serve->ticks++ % TICKS_PER_SECOND == 0) {
         lease_tick(serve->relay.desk);
+        sweep_start(serve);
         backup_routes_tick(&serve->relay);
         log_flush();
     }

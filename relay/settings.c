@@ -15,6 +15,8 @@
 #define BODY_MOST           (1 << 20)
 #define PATH_BYTES_MAX      1280u
 #define DAY_MS              (24 * 3600 * 1000LL)
+/* Longer than a cardholder may dispute a payment. */
+#define LEDGER_KEPT_DEFAULT_MS (400 * DAY_MS)
 
 static const char *const environments[] = {"development", "production", NULL};
 
@@ -247,6 +249,11 @@ static STATUS read_all(struct settings *settings)
         settings->body_bytes_max =
             (size_t)config_size(config, limits, "body", BODY_DEFAULT, 1024, BODY_MOST);
     }
+    const struct config_node *ledger = config_map(config, root, "ledger", false);
+    settings->ledger_kept_ms = LEDGER_KEPT_DEFAULT_MS;
+    if (ledger != NULL)
+        settings->ledger_kept_ms =
+            config_duration_ms(config, ledger, "keep", LEDGER_KEPT_DEFAULT_MS, 1000, 3660 * DAY_MS);
     const struct config_node *log = config_map(config, root, "log", false);
     int level = LOG_INFO;
     if (log != NULL)
@@ -331,5 +338,6 @@ void settings_describe(const struct settings *settings, struct buffer *out)
     }
     buffer_format(out, "limits: {connections: %u, in_flight: %u, body: %zuB}\n",
                   settings->connections_max, settings->in_flight_max, settings->body_bytes_max);
+    buffer_format(out, "ledger: {keep: %llds}\n", (long long)(settings->ledger_kept_ms / 1000));
     buffer_format(out, "log: {level: %s}\n", log_level_names[settings->level]);
 }

@@ -65,6 +65,7 @@ struct settings {
     unsigned connections_max;
     unsigned in_flight_max;
     size_t body_bytes_max;
+    int64_t ledger_kept_ms; /* Of a submission's row. */
     enum log_level level;
 };
 

@@ -13,6 +13,7 @@ TROUBLE = (OSError, http.client.HTTPException, json.JSONDecodeError)
 
 def prepare(system):
     system.edit("vault.yaml", "in_flight: 8192", "in_flight: 16")
+    system.edit("relay.yaml", "limits: {", "ledger: {keep: 1s}\nlimits: {")
 
 
 class Load:
@@ -210,6 +211,20 @@ def answers_on_record_survive_the_relay(system):
     system.start("relay")
     again = pay(system, token, headers=key)
     equal((again.body, again.header("Idempotency-Replayed")), (first.body, "true"), "the answer")
+
+
+def an_attempt_is_kept_as_long_as_it_is_said(system):
+    def swept():
+        text = system.metrics("relay", "/metrics").body.decode()
+        return int(text.split("\ncardkeep_relay_ledger_swept_rows_total ")[1].split()[0])
+    before = swept()
+    key = {"Idempotency-Key": "restart-swept"}
+    token = system.token()["token"]
+    first = pay(system, token, headers=key)
+    wait_until(lambda: swept() > before, "its row had its time")
+    again = pay(system, token, headers=key)
+    equal((again.body, again.header("Idempotency-Replayed")), (first.body, "true"),
+          "its key has a time of its own")
 
 
 def both_stop_in_order_under_load(system):

@@ -10,6 +10,7 @@
 #include "base/encode.h"
 #include "base/own.h"
 #include "relay/ledger_rows.h"
+#include "relay/ledger_sweep.h"
 
 static char folder[64];
 static char store[96];
@@ -57,7 +58,8 @@ static struct ledger_submission submission(const char *id, uint8_t key, uint8_t 
                                      .tokens = {"tok_test_a"},
                                      .token_count = 1,
                                      .has_key = key != 0,
-                                     .window_ms = 60000};
+                                     .window_ms = 60000,
+                                     .kept_ms = 600000};
     snprintf(made.id, sizeof made.id, "%s", id);
     memset(made.key, key, sizeof made.key);
     memset(made.digest, digest, sizeof made.digest);
@@ -296,6 +298,87 @@ Test(ledger, settles_after_a_restart_what_may_have_been_leased)
     intend(&bare, NULL);
     ledger_reopen();
     cr_assert_str_eq(settlements(&text), "sub_test_1 sent_no_answer;");
+}
+
+/* Sweeps as if it were `now_ms`; how many rows went. */
+static unsigned swept_at(int64_t now_ms)
+{
+    struct ledger_sweep sweep = {.op = {.apply = ledger_sweep_apply, .done = nowhere},
+                                 .now_ms = now_ms};
+    ledger_run(ledger, &sweep.op);
+    cr_assert(!failed(sweep.op.status), "%s", sweep.op.status.where);
+    return sweep.deleted;
+}
+
+static bool has_key(const struct ledger_submission *of)
+{
+    struct buffer row OWNED(buffer_free) = BUFFER(1 << 20);
+    return !failed(db_get(ledger_db(ledger), LEDGER_KEYS, of->key, sizeof of->key, &row));
+}
+
+Test(ledger, sweeps_rows_that_have_had_their_time)
+{
+    struct ledger_submission shop = submission("sub_test_1", 1, 1);
+    struct ledger_submission bare = submission("sub_test_2", 0, 0);
+    int64_t now_ms = shop.created_ms;
+
+    intend(&shop, NULL);
+    intend(&bare, NULL);
+    finish_leased(&shop, LEDGER_ANSWERED, NULL, false, true);
+    finish(&bare, LEDGER_NOT_SENT, NULL, false);
+    cr_assert_eq(swept_at(now_ms + shop.window_ms - 1), 0u);
+    cr_assert_eq(swept_at(now_ms + shop.window_ms), 1u, "the key");
+    cr_assert(!has_key(&shop) && has_row(LEDGER_SUBMISSIONS, "sub_test_1"));
+    cr_assert_eq(swept_at(now_ms + shop.kept_ms + 1000), 2u, "both attempts");
+    cr_assert(!has_row(LEDGER_SUBMISSIONS, "sub_test_1"));
+    cr_assert(!has_row(LEDGER_SUBMISSIONS, "sub_test_2"));
+    cr_assert(has_row(LEDGER_SETTLEMENTS, "sub_test_1"), "until the vault knows");
+    cr_assert_eq(swept_at(INT64_MAX), 0u, "nothing is left to be swept");
+}
+
+Test(ledger, does_not_sweep_what_is_under_way)
+{
+    struct ledger_submission shop = submission("sub_test_1", 1, 1);
+    int64_t late_ms = shop.created_ms + shop.kept_ms;
+
+    intend(&shop, NULL);
+    cr_assert_eq(swept_at(late_ms), 0u);
+    ledger_reopen(); /* Recovery needs both rows. */
+    cr_assert_eq(swept_at(late_ms), 0u, "an hour later");
+    cr_assert_eq(swept_at(late_ms + 3600 * 1000), 2u);
+}
+
+Test(ledger, does_not_sweep_a_key_that_was_used_again)
+{
+    struct ledger_submission first = submission("sub_test_1", 1, 1);
+    struct ledger_submission again = submission("sub_test_2", 1, 1);
+
+    intend(&first, NULL);
+    finish(&first, LEDGER_NOT_SENT, NULL, false);
+    again.created_ms = first.created_ms + first.window_ms / 2;
+    intend(&again, NULL);
+    finish(&again, LEDGER_NOT_SENT, NULL, false);
+    cr_assert_eq(swept_at(first.created_ms + first.window_ms), 0u);
+    cr_assert(has_key(&again));
+    cr_assert_eq(swept_at(again.created_ms + again.window_ms), 1u);
+}
+
+Test(ledger, sweeps_in_bounded_steps)
+{
+    struct ledger_sweep sweep = {.op = {.apply = ledger_sweep_apply, .done = nowhere},
+                                 .now_ms = INT64_MAX};
+    char id[LEDGER_ID_MAX];
+
+    for (unsigned i = 0; i < LEDGER_SWEEP_ROWS_MAX + 3; i++) {
+        snprintf(id, sizeof id, "sub_test_%u", i);
+        struct ledger_submission shop = submission(id, 0, 0);
+        intend(&shop, NULL);
+        finish(&shop, LEDGER_NOT_SENT, NULL, false);
+    }
+    ledger_run(ledger, &sweep.op);
+    cr_assert_eq(sweep.count, LEDGER_SWEEP_ROWS_MAX);
+    ledger_run(ledger, &sweep.op);
+    cr_assert_eq(sweep.count, 3u);
 }
 
 static STATUS break_apply(struct ledger_op *op, struct ledger *in, struct db_batch *batch)

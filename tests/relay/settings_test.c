@@ -68,6 +68,7 @@ Test(settings, are_read_with_paths_beside_the_file)
     cr_assert_str_eq(settings->data, expected);
     cr_assert_eq(settings->api.port, 8444);
     cr_assert_eq(settings->metrics.port, 9465);
+    cr_assert_eq(settings->ledger_kept_ms, 400LL * 24 * 3600 * 1000);
     cr_assert(settings->vault_is_numeric);
     cr_assert_str_eq(settings->vault_name, "localhost");
     cr_assert_eq(settings->destination_count, 1u);
