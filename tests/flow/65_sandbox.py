@@ -85,6 +85,14 @@ def every_part_is_its_user_and_has_no_capability(system):
             equal(int(found["CapBnd"][0], 16), 0, f"CapBnd of the {daemon}'s {part}")
 
 
+def what_holds_secrets_is_locked(system):
+    """At least what the pools and keys of each take, in KiB; the keeper has the CVVs' cells too."""
+    least = {"keeper": 4500, "front": 8, "relay": 2048, "signer": 4}
+    for daemon, part in PARTS:
+        locked = int(_status(system.part(daemon, part))["VmLck"][0])
+        check(locked >= least[part], f"the {daemon}'s {part} has {locked} KiB locked")
+
+
 def all_that_they_write_is_theirs_alone(system):
     seen = 0
     for folder, _, names in os.walk(system.path("data")):
