@@ -106,12 +106,14 @@ static bool is_malformed(const struct client_op *op, CURLcode code)
 static void op_judge(const struct client_op *op, CURLcode code, struct client_answer *answer)
 {
     answer->trouble_text = op->error[0] != '\0' ? op->error : curl_easy_strerror(code);
-    if (code == CURLE_OK && answer->status >= 100) {
+    /* To libcurl a head that the peer's end cut short is whole. */
+    if (code == CURLE_OK && answer->status >= 100 && op->head_ended) {
         answer->result = CLIENT_ANSWERED;
         answer->trouble_text = "";
         return;
     }
-    if (op->sends > 0 && (code == CURLE_OK || is_malformed(op, code))) {
+    bool no_status = code == CURLE_OK && answer->status < 100;
+    if (op->sends > 0 && (no_status || is_malformed(op, code))) {
         answer->result = CLIENT_MALFORMED;
         answer->trouble = CLIENT_TROUBLE_PROTOCOL;
         return;

@@ -27,7 +27,7 @@ enum client_result {
     CLIENT_ANSWERED,  /* A whole, well-formed answer. */
     CLIENT_NOT_SENT,  /* Failed before a byte of the request left. */
     CLIENT_NO_ANSWER, /* Bytes left; no whole answer came. */
-    CLIENT_MALFORMED, /* Bytes came that are no HTTP answer, or too many. */
+    CLIENT_MALFORMED, /* Bytes came that are no HTTP/1.1 answer, end in two places, or too many. */
 };
 
 /* Why there is no answer. */

@@ -16,13 +16,12 @@
 #include "base/encode.h"
 #include "base/own.h"
 
-#define HEAD_BYTES_MAX    (64u * 1024u)
-#define TARGET_BYTES_MAX  8192u
-#define URL_BYTES_MAX     512u
-#define ADDRESSES_MAX     1024u
-#define LINE_BYTES_MAX    8192u
-#define UPLOAD_BYTES      16384L
-#define STATUS_LINE_START "HTTP/"
+#define HEAD_BYTES_MAX   (64u * 1024u)
+#define TARGET_BYTES_MAX 8192u
+#define URL_BYTES_MAX    512u
+#define ADDRESSES_MAX    1024u
+#define LINE_BYTES_MAX   8192u
+#define UPLOAD_BYTES     16384L
 
 void client_op_unlink(struct client_op *op)
 {
@@ -50,70 +49,6 @@ void client_op_free(struct client_op **op_at)
     buffer_free(&op->body);
     free(op);
     *op_at = NULL;
-}
-
-/* Letters, digits and what else a token may hold (RFC 9110 section 5.6.2). */
-static bool is_token(const char *text, size_t size)
-{
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        bool good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                    (c != '\0' && strchr(marks, c) != NULL);
-        if (!good)
-            return false;
-    }
-    return size > 0;
-}
-
-/* One header line, as libcurl hands it over: with its end of line.  Returns how much was taken;
- * anything else than all ends the transfer. */
-static size_t op_on_header(char *bytes, size_t unit, size_t count, void *owner)
-{
-    struct client_op *op = owner;
-    size_t size = unit * count;
-    size_t used = size;
-
-    while (used > 0 && (bytes[used - 1] == '\n' || bytes[used - 1] == '\r'))
-        used--;
-    if (used >= strlen(STATUS_LINE_START) &&
-        memcmp(bytes, STATUS_LINE_START, strlen(STATUS_LINE_START)) == 0) {
-        buffer_clear(&op->head); /* What a 1xx brought does not count. */
-        op->head_ended = false;
-        return size;
-    }
-    if (op->head_ended)
-        return size; /* Trailers are dropped: nobody asked for any. */
-    if (used == 0) {
-        op->head_ended = true;
-        return size;
-    }
-
-    const char *colon = memchr(bytes, ':', used);
-    size_t name_size = colon == NULL ? 0 : (size_t)(colon - bytes);
-    /* RFC 9112 section 5.1: blanks before the colon are taken away.  With them a name would pass
-     * every list of names ("Content-Encoding : gzip"), and still be understood by the next. */
-    while (name_size > 0 && (bytes[name_size - 1] == ' ' || bytes[name_size - 1] == '\t'))
-        name_size--;
-    if (!is_token(bytes, name_size)) {
-        op->malformed = true;
-        return 0;
-    }
-    const char *value = colon + 1;
-    const char *end = bytes + used;
-    while (value < end && (*value == ' ' || *value == '\t'))
-        value++;
-    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    for (size_t i = 0; i < name_size; i++)
-        buffer_add_u8(&op->head,
-                      (uint8_t)(bytes[i] >= 'A' && bytes[i] <= 'Z' ? bytes[i] | 0x20 : bytes[i]));
-    buffer_add_u8(&op->head, 0);
-    buffer_add(&op->head, value, (size_t)(end - value));
-    buffer_add_u8(&op->head, 0);
-    op->malformed = failed(buffer_status(&op->head)) || memchr(bytes, 0, used) != NULL;
-    return op->malformed ? 0 : size;
 }
 
 static size_t op_on_body(char *bytes, size_t unit, size_t count, void *owner)
@@ -410,6 +345,7 @@ static STATUS op_set_request(struct client_op *op, const struct client_request *
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
         SET(CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
     } else if (strcmp(request->method, "HEAD") == 0) {
+        op->asks_head = true;
         SET(CURLOPT_NOBODY, 1L);
     }
     SET(CURLOPT_CUSTOMREQUEST, request->method);
@@ -429,7 +365,7 @@ static STATUS op_set_rules(struct client_op *op, const struct client_request *re
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)request->total_ms);
-    SET(CURLOPT_HEADERFUNCTION, op_on_header);
+    SET(CURLOPT_HEADERFUNCTION, client_head_on_line);
     SET(CURLOPT_HEADERDATA, op);
     SET(CURLOPT_WRITEFUNCTION, op_on_body);
     SET(CURLOPT_WRITEDATA, op);

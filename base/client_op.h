@@ -34,6 +34,14 @@ struct client_sockets {
     unsigned count;
 };
 
+/* Of the answer that is coming in: what says where it ends. */
+struct client_framing {
+    int status;
+    unsigned encodings;
+    bool has_length;
+    int64_t length;
+};
+
 struct client_op {
     CURLM *multi; /* NULL for client_fetch(), and once it ended. */
     struct client_op *next;
@@ -50,8 +58,10 @@ struct client_op {
     struct client_sockets *sockets; /* Borrowed; NULL for client_fetch(). */
     bool opened;                    /* A connection of its own. */
     bool stale;                     /* Not begun: the re-used connection was no good. */
+    bool asks_head;                 /* HEAD: a length in its answer is of nothing that comes. */
     bool head_ended;
     bool malformed;
+    struct client_framing framing;
     struct buffer head; /* name NUL value NUL ... */
     struct buffer body;
     int64_t started_us;
@@ -68,5 +78,9 @@ STATUS client_op_share(struct client_op *op, struct client_sockets *sockets);
 void client_op_free(struct client_op **op);
 /* Off its client: libcurl will not touch it again. */
 void client_op_unlink(struct client_op *op);
+
+/* client_head.c: one line of an answer's head, as libcurl hands it over.  Returns how much was
+ * taken; anything else than all ends the transfer. */
+size_t client_head_on_line(char *bytes, size_t unit, size_t count, void *owner);
 
 #endif

@@ -109,6 +109,17 @@ static bool server_answer(SSL *ssl, const char *request)
         {"/shortchunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nhello"},
         {"/nocolon", "HTTP/1.1 200 OK\r\nbroken header\r\nContent-Length: 0\r\n\r\n"},
         {"/blank", "HTTP/1.1 200 OK\r\nX-Blank \t: a\r\nContent-Length: 0\r\n\r\n"},
+        {"/lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\n{}{}"},
+        {"/list", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\n{}"},
+        {"/both", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "2\r\n{}\r\n0\r\n\r\n"},
+        {"/encodings", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+                       "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"},
+        {"/huge", "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551618\r\n\r\n{}"},
+        {"/large", "HTTP/1.1 200 OK\r\nContent-Length: 12001\r\n\r\n{}"},
+        {"/http2", "HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\n{}"},
+        {"/same", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}"},
+        {"/cuthead", "HTTP/1.1 200 OK\r\nX-Cut: a\r\n"},
         {"/oddname", "HTTP/1.1 200 OK\r\nX Odd: a\r\nContent-Length: 0\r\n\r\n"},
         {"/redirect", "HTTP/1.1 302 Found\r\nLocation: /hello\r\nContent-Length: 0\r\n\r\n"},
         {"/hints", "HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"

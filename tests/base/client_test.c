@@ -174,6 +174,25 @@ Test(client, says_malformed_when_what_came_is_not_http)
     }
 }
 
+Test(client, says_malformed_when_two_readers_could_see_two_ends)
+{
+    static const char *const paths[] = {"/lengths", "/list",  "/both",  "/encodings",
+                                        "/huge",    "/large", "/http2", NULL};
+    for (unsigned i = 0; paths[i] != NULL; i++) {
+        struct kept kept = fetch_path(paths[i]);
+        cr_expect_eq(kept.result, CLIENT_MALFORMED, "%s: %d", paths[i], (int)kept.result);
+    }
+    struct kept same = fetch_path("/same");
+    cr_expect_eq(same.result, CLIENT_ANSWERED);
+    cr_expect_str_eq(same.body, "{}");
+}
+
+Test(client, says_no_answer_when_the_head_is_cut_short)
+{
+    cr_assert_eq(fetch_path("/cuthead").result, CLIENT_NO_ANSWER);
+    cr_assert_eq(fetch_path("/cuthead").trouble, CLIENT_TROUBLE_CLOSED);
+}
+
 Test(client, gives_names_that_no_blank_hides_from_a_list)
 {
     struct kept kept = fetch_path("/blank");
