@@ -161,9 +161,12 @@ static void copy_name(char out[static TLS_NAME_BYTES_MAX], const uint8_t *bytes,
     out[size] = '\0';
 }
 
+/* Of two names only the issuer knows which is meant. */
 static void read_uri(X509 *certificate, struct tls_peer *peer)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+
+    unsigned count = 0;
 
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
@@ -171,8 +174,10 @@ static void read_uri(X509 *certificate, struct tls_peer *peer)
             continue;
         const ASN1_IA5STRING *uri = name->d.uniformResourceIdentifier;
         copy_name(peer->uri, ASN1_STRING_get0_data(uri), ASN1_STRING_length(uri));
-        break;
+        count++;
     }
+    if (count > 1)
+        peer->uri[0] = '\0';
     GENERAL_NAMES_free(names);
 }
 

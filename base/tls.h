@@ -24,10 +24,10 @@ struct tls_server;
  * not by a trusted issuer does not end the handshake (the client would see a bare reset); it gives
  * verified == false, and whoever answers must refuse (401) and record it. */
 struct tls_peer {
-    bool present;                     /* It showed a certificate. */
-    bool verified;                    /* And it held, when the connection was made. */
-    int64_t not_after_ms;             /* To be asked again at each request: see tls_peer_valid(). */
-    char uri[TLS_NAME_BYTES_MAX];     /* First URI SAN, "" when there is none. */
+    bool present;                 /* It showed a certificate. */
+    bool verified;                /* And it held, when the connection was made. */
+    int64_t not_after_ms;         /* To be asked again at each request: see tls_peer_valid(). */
+    char uri[TLS_NAME_BYTES_MAX]; /* The only URI SAN, "" when there is none or more than one. */
     char subject[TLS_NAME_BYTES_MAX]; /* RFC 2253, for people. */
     char sha256[65];                  /* Hex of the certificate's digest. */
     char trouble[96];                 /* Why it does not hold, in OpenSSL's words; "". */

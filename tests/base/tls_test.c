@@ -21,9 +21,8 @@ static void make(void)
 {
     pki = pki_new();
     server_files = pki_issue(pki, &(struct pki_subject){.name = "server", .alt = "DNS:localhost"});
-    client_files = pki_issue(pki, &(struct pki_subject){.name = "client",
-                                                        .alt = "DNS:c.test,URI:" URI ",URI:urn:two",
-                                                        .client = true});
+    client_files = pki_issue(
+        pki, &(struct pki_subject){.name = "client", .alt = "DNS:c.test,URI:" URI, .client = true});
     cr_assert(!failed(tls_server_new(server_files.certificate, server_files.key, pki_authority(pki),
                                      &tls, error, sizeof error)));
 }
@@ -104,7 +103,7 @@ Test(tls, names_a_client_by_its_certificate)
     struct tls_peer peer = peer_of(&client_files, TLS1_3_VERSION);
     cr_assert(peer.present);
     cr_assert(peer.verified);
-    cr_assert_str_eq(peer.uri, URI, "the first URI of several names");
+    cr_assert_str_eq(peer.uri, URI, "the URI among several names");
     cr_assert_str_eq(peer.subject, "CN=client");
     cr_assert_str_eq(peer.trouble, "");
     cr_assert_eq(strlen(peer.sha256), 64);
@@ -198,6 +197,16 @@ Test(tls, asks_at_each_request_whether_a_certificate_has_run_out_since)
     cr_assert(!tls_peer_valid(&peer, 1001));
     peer.verified = false;
     cr_assert(!tls_peer_valid(&peer, 1000));
+}
+
+Test(tls, takes_neither_of_two_names)
+{
+    struct pki_files files = pki_issue(
+        pki,
+        &(struct pki_subject){.name = "two", .alt = "URI:" URI ",URI:urn:two", .client = true});
+    struct tls_peer peer = peer_of(&files, TLS1_3_VERSION);
+    cr_assert(peer.verified);
+    cr_assert_str_eq(peer.uri, "");
 }
 
 Test(tls, takes_no_name_that_is_not_plain)
