@@ -3,14 +3,21 @@
 of every one of them.
 """
 from cases import Table, World
+from gateways import add_destinations, make_certificates
 
 _worlds = {}
+_gateways = {}
+
+
+def prepare(system):
+    make_certificates(system)
+    _gateways.update(add_destinations(system))
 
 
 def _ask(system, name):
     if system not in _worlds:
         _worlds[system] = World(system)
-    Table(system, _worlds[system], name).run()
+    Table(_worlds[system], name, _gateways).run()
 
 
 def bodies_that_are_no_json_or_no_card_are_refused(system):
@@ -39,3 +46,11 @@ def tokens_that_are_not_understood_or_stand_elsewhere_send_nothing(system):
 
 def paths_headers_and_keys_lead_nowhere_but_to_their_gateway(system):
     _ask(system, "relay_requests.yaml")
+
+
+def callers_who_cannot_show_who_they_are_get_nothing(system):
+    _ask(system, "callers.yaml")
+
+
+def gateways_that_answer_nonsense_or_are_not_themselves_are_told_apart(system):
+    _ask(system, "gateways.yaml")

@@ -30,9 +30,12 @@ def load(name):
     with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
         cases = yaml.safe_load(file)
     for case in cases:
+        if "gateway" in case:
+            case.setdefault("path", f"/{case['gateway']['at']}/v1/payment_intents")
+            case.setdefault("form", {"payment_method_data[card][number]": "<token>"})
         check(set(case) <= KNOWN, f"{case['name']}: {set(case) - KNOWN} means nothing")
         check({"name", "to", "status"} <= set(case), f"{case}: a name, a daemon, a status")
-        check((case["status"] < 300 or "sent" in case) == ("code" not in case),
+        check("code" in case or "sent" in case or case["status"] < 300,
               f"{case['name']}: a refusal has a code")
     names = [case["name"] for case in cases]
     equal(sorted(set(names)), sorted(names), f"names in {name}, each once")
@@ -160,20 +163,19 @@ def outcomes_of(case):
 class Table:
     """All cases of one file, one after another."""
 
-    def __init__(self, system, world, name):
-        self.system = system
+    def __init__(self, world, name, gateways):
+        self.system = world.system
         self.world = world
         self.stem = name.rsplit(".", 1)[0]
         self.cases = load(name)
-        self.gateway = system.gateway()
+        self.sandbox = self.system.gateway()
+        self.gateways = gateways
 
-    def connect(self, case):
-        return Raw(self.system.ports[case.get("listener", case["to"])],
-                   self.system.context(case.get("as", "shop")))
+    def connect(self, case, who):
+        return Raw(self.system.ports[case.get("listener", case["to"])], self.system.context(who))
 
-    def good_request(self, case, number):
-        """Answered 200 by whoever asks as the shop; sends nothing to a gateway."""
-        request_id = f"good-{self.stem}-{number}"
+    def is_well(self, case, number, raw):
+        """A good request of the shop's, which sends nothing to a gateway."""
         if case["to"] == "vault":
             good = {"to": "vault", "path": f"/v1/tokens/{self.world.token}"}
         else:
@@ -181,35 +183,38 @@ class Table:
                     "headers": {"Cardkeep-Dry-Run": "true"}}
             if case.get("listener", "relay") != "relay":
                 good["path"] = PATHS["relay"][len("/sandbox"):]
-        return request_of(good, request_id)
-
-    def ask(self, number, case):
-        with self.connect(case) as raw:
-            request_id = f"bad-{self.stem}-{number}"
-            method, data = request_of(case, request_id)
-            raw.send(data)
-            answer = raw.answer(method)
-            check(answer is not None, "there is no answer")
-            self.judge(case, answer)
-            if "raw" not in case and "Request-Id" not in case.get("headers", {}):
-                equal(answer.header("Request-Id"), request_id, "request id")
-            if case.get("kept", True):
-                check(answer.header("Connection") != "close", "it is to be kept")
-                self.is_well(case, number, raw)
-            else:
-                check(raw.ended(), "the connection is closed, in order")
-        if not case.get("kept", True) or case.get("as", "shop") != "shop":
-            with Raw(self.system.ports[case.get("listener", case["to"])],
-                     self.system.context("shop")) as raw:
-                self.is_well(case, number, raw)
-
-    def is_well(self, case, number, raw):
-        if case.get("as", "shop") != "shop":
-            return
-        method, data = self.good_request(case, number)
+        method, data = request_of(good, f"good-{self.stem}-{number}")
         check(raw.send(data), "a good request is taken")
         answer = raw.answer(method)
         check(answer is not None and answer.status == 200, f"a good request after it: {answer!r}")
+
+    def ask(self, number, case):
+        who = case.get("as", "shop")
+        kept = case.get("kept", True) and who == "shop"
+        with self.connect(case, who) as raw:
+            self.ask_on(raw, number, case)
+            if kept:
+                self.is_well(case, number, raw)
+        if not kept:
+            with self.connect(case, "shop") as raw:
+                self.is_well(case, number, raw)
+
+    def ask_on(self, raw, number, case):
+        said = case.get("gateway", {})
+        if said.get("at") in self.gateways:
+            self.gateways[said["at"]].answer_with(said.get("says", []), said.get("then", "close"))
+        request_id = f"bad-{self.stem}-{number}"
+        method, data = request_of(case, request_id)
+        raw.send(data)
+        answer = raw.answer(method)
+        check(answer is not None, "there is no answer")
+        self.judge(case, answer)
+        if "raw" not in case and "Request-Id" not in case.get("headers", {}):
+            equal(answer.header("Request-Id"), request_id, "request id")
+        if case.get("kept", True):
+            equal(answer.header("Connection"), "keep-alive", "what is to become of the connection")
+        else:
+            check(raw.ended(), "the connection is closed, in order")
 
     def judge(self, case, answer):
         if "code" in case:
@@ -227,10 +232,18 @@ class Table:
             said = [answer.header(f"Cardkeep-{name}") for name in
                     ("Outcome", "Safe-To-Retry", "Failed")]
             equal(" ".join(filter(None, said)), case["outcome"], "outcome")
-        received = self.gateway.get("/sandbox/requests", shows_cards=True).json["requests"]
-        equal(len(received), case.get("sent", 0), "requests at the gateway")
-        if received:
-            self.system.forget_received()
+        equal(self.received(case), case.get("sent", 0), "requests at the gateway")
+
+    def received(self, case):
+        """How many requests the case's gateway got; no other may have got any."""
+        found = self.sandbox.get("/sandbox/requests", shows_cards=True).json["requests"]
+        if "gateway" not in case:
+            if found:
+                self.system.forget_received()
+            return len(found)
+        equal(found, [], "what another gateway got")
+        asked = self.gateways.get(case["gateway"]["at"])
+        return asked.received if asked else 0
 
     def run(self):
         filled = [self.world.fill(case) for case in self.cases]  # May make tokens, and pay.
