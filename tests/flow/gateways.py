@@ -11,8 +11,8 @@ import threading
 
 from harness import PATIENCE_S, ROOT, equal
 
-PAST, SOON, FUTURE = "20200101000000Z", "20991231000000Z", "20980101000000Z"
-NOW = "20250101000000Z"
+# Years; each time is the start of one.
+PAST, NOW, FUTURE, SOON = 2020, 2025, 2098, 2099
 SHOP = "URI:urn:cardkeep:demo:shop"
 LOCAL = "DNS:localhost,IP:127.0.0.1"
 
@@ -79,7 +79,8 @@ def make_certificates(system):
         by = ["-selfsign"] if issuer == name else ["-cert", f"{issuer}.pem"]
         _openssl(system, "ca", "-batch", "-config", "ca.cnf", "-notext", "-rand_serial", "-outdir",
                  ".", "-in", f"{name}.csr", "-out", f"{name}.pem", "-extfile", f"{name}.ext",
-                 "-startdate", start, "-enddate", end, *by, "-keyfile", f"{issuer}.key")
+                 "-startdate", f"{start}0101000000Z", "-enddate", f"{end}0101000000Z", *by,
+                 "-keyfile", f"{issuer}.key")
 
 
 class Gateway:
