@@ -2,6 +2,7 @@
 #include "base/sandbox.h"
 
 #include <assert.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,6 +74,12 @@ static bool pipe_ignored(void)
     return sigaction(SIGPIPE, &ignore, NULL) == 0;
 }
 
+/* What this host's openssl.cnf names, as FIPS, is code: it is loaded while that can still be. */
+static bool providers_loaded(void)
+{
+    return OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) == 1;
+}
+
 /* Files, then calls: a filter would not let us restrict ourselves any further. */
 static STATUS close_in(const struct sandbox_options *options, struct sandbox_report *report)
 {
@@ -127,6 +134,7 @@ STATUS sandbox_enter(const struct sandbox_options *options, struct sandbox_repor
         status_ignore(privileges_own_folder(options->backups, ignored, sizeof ignored),
                       "a store without backups is better than none; the first one says why");
     }
+    bool loaded = providers_loaded();
     struct status closed = close_in(options, &report);
 
     name_missing(&report);
@@ -136,6 +144,8 @@ STATUS sandbox_enter(const struct sandbox_options *options, struct sandbox_repor
         note_missing(&report, "an end with its parent");
     if (!pipe_off)
         note_missing(&report, "broken pipes ignored");
+    if (!loaded)
+        note_missing(&report, "the host's settings of OpenSSL");
     bool complete = report.missing[0] == '\0' && !failed(closed);
     if (!report.files_closed)
         note_missing(&report, "a bound on its files (Landlock)");

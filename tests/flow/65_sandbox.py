@@ -15,6 +15,15 @@ from harness import MASTERCARD, check, equal, pay, wait_until
 NOBODY = 65534
 PARTS = (("vault", "keeper"), ("vault", "front"), ("vault", "signer"),
          ("relay", "relay"), ("relay", "signer"))
+PROVIDERS = """openssl_conf = all
+[all]
+providers = providers
+[providers]
+default = active
+legacy = active
+[active]
+activate = 1
+"""
 orders = {}
 
 
@@ -32,7 +41,10 @@ def _give(system, user):
 
 
 def prepare(system):
-    orders.update(astray.install(system))
+    # A host whose OpenSSL has a provider to load, as those with FIPS have.
+    with open(system.path("openssl.cnf"), "w", encoding="utf-8") as file:
+        file.write(PROVIDERS)
+    orders.update(astray.install(system, OPENSSL_CONF=system.path("openssl.cnf")))
     if _as_root():
         system.edit("vault.yaml", "data: data/vault\n", "data: data/vault\nuser: nobody\n")
         system.edit("relay.yaml", "data: data/relay\n", f'data: data/relay\nuser: "{NOBODY}"\n')
@@ -91,6 +103,16 @@ def what_holds_secrets_is_locked(system):
     for daemon, part in PARTS:
         locked = int(_status(system.part(daemon, part))["VmLck"][0])
         check(locked >= least[part], f"the {daemon}'s {part} has {locked} KiB locked")
+
+
+def what_the_host_adds_to_openssl_is_loaded_before_code_cannot_be(system):
+    for daemon, part in PARTS:
+        pid = system.part(daemon, part)
+        try:
+            with open(f"/proc/{pid}/maps", encoding="utf-8") as file:
+                check("/legacy.so" in file.read(), f"the {daemon}'s {part} has the provider")
+        except PermissionError:
+            check(not _as_root(), "who is not root sees that all have started, and no more")
 
 
 def all_that_they_write_is_theirs_alone(system):

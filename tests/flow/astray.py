@@ -34,8 +34,9 @@ class Astray:
         self.memory[STATE_AT:STATE_AT + 4] = struct.pack("=i", GIVEN)
 
 
-def install(system):
-    """Both daemons start with the library from here on; {daemon: its Astray}."""
+def install(system, **more):
+    """Both daemons start with the library from here on, and with more in their environment;
+    {daemon: its Astray}."""
     made = {name: Astray(os.path.join(os.path.dirname(system.folder), f"{name}.astray"))
             for name in ("vault", "relay")}
     usual = system.spawn
@@ -44,7 +45,7 @@ def install(system):
         if name not in made:
             usual(name)
             return
-        environment = {**os.environ, "CARDKEEP_ASTRAY": made[name].path,
+        environment = {**os.environ, **more, "CARDKEEP_ASTRAY": made[name].path,
                        "LD_PRELOAD": os.path.join(system.build, "libastray.so")}
         with open(system.log_path(name), "ab") as log:
             system.running[name] = subprocess.Popen(system.command(name), stdin=subprocess.DEVNULL,
