@@ -40,11 +40,15 @@ class Rivals:
         pass
 
 
-def _load(system, kind, *options, target="vault", who="shop", code=0, http1=False):
+def _of(system):
     bench = measure.Bench(system.build, 1, Silent())
     bench.system = system
-    command = bench.command(system.ports[target], who, kind, "--in-flight", "8", *options,
-                            http1=http1)
+    return bench
+
+
+def _load(system, kind, *options, target="vault", who="shop", code=0, http1=False):
+    command = _of(system).command(system.ports[target], who, kind, "--in-flight", "8",
+                                  *options, http1=http1)
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     equal(done.returncode, code, f"exit code of {kind}: {done.stdout}{done.stderr}")
     said = json.loads(done.stdout)
@@ -126,6 +130,11 @@ def an_answer_that_was_not_expected_is_an_error(system):
     said = _load(system, "lease", "--count", "20", "--tokens", system.path("none"), who="relay",
                  code=1)
     equal(said["errors"], {"refused_items": said["answers"]}, "leases refused in their place")
+    try:
+        found = _of(system).load("vault", "tokenize", "--count", "20", who="auditor")
+    except measure.Trouble:
+        found = None
+    equal(found, None, "a sample with errors in it")
 
 
 def every_row_of_the_bench_has_its_figures(system):
