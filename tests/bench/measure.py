@@ -168,7 +168,7 @@ class Bench:
         """Killed in the middle of tokenizing, over and over; the slowest start counts."""
         system = self.ours()
         took = []
-        for number in range(3):
+        for number in range(3 if self.seconds >= 1 else 1):
             made = system.path(f"made-{number}")
             running = subprocess.Popen(
                 self.command(system.ports["vault"], "shop", "tokenize", "--in-flight", "64",
