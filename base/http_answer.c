@@ -237,6 +237,16 @@ struct answer_filter {
     const char *const *headers;
 };
 
+static const char *their_id(h2o_req_t *req)
+{
+    ssize_t at = h2o_find_header_by_str(&req->headers, H2O_STRLIT("request-id"), -1);
+
+    if (at < 0)
+        return NULL;
+    const h2o_iovec_t *value = &req->headers.entries[at].value;
+    return h2o_strdup(&req->pool, value->base, value->len).base; /* With a NUL. */
+}
+
 static void answer_on_setup(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t **slot)
 {
     if (req->_generator == &answer_generator || req->res.status < 400) {
@@ -247,7 +257,7 @@ static void answer_on_setup(h2o_filter_t *filter, h2o_req_t *req, h2o_ostream_t 
     if (!conn->http2)
         http_linger_arm(conn); /* libh2o answers so in the middle of a body. */
     char id[HTTP_ID_BYTES_MAX + 1];
-    random_id("req_", id, sizeof id);
+    http_call_choose_id(their_id(req), id);
     OWNED(buffer_free) struct buffer body = BUFFER(PROBLEM_BYTES_MAX);
     struct json_writer writer = json_writer_over(&body);
     struct http_problem problem = problem_of(req->res.status);

@@ -64,14 +64,12 @@ static bool id_is_harmless(const char *id)
     return !redact_find((const uint8_t *)id, strlen(id), 0, &hit);
 }
 
-static void choose_id(struct http_call *call)
+void http_call_choose_id(const char *theirs, char out[static HTTP_ID_BYTES_MAX + 1])
 {
-    const char *theirs = http_header(call, "request-id");
-
     if (theirs != NULL && id_is_sane(theirs) && id_is_harmless(theirs))
-        memcpy(call->id, theirs, strlen(theirs) + 1);
+        memcpy(out, theirs, strlen(theirs) + 1);
     else
-        random_id("req_", call->id, sizeof call->id);
+        random_id("req_", out, HTTP_ID_BYTES_MAX + 1);
 }
 
 /* Bytes of the frame at the start of the input that are body of this very stream.  libh2o has
@@ -190,7 +188,7 @@ int http_call_on_request(struct http_server *server, h2o_req_t *req)
     struct http_call *call = call_begin(server, req);
     copy_target(call);
     copy_headers(call);
-    choose_id(call);
+    http_call_choose_id(http_header(call, "request-id"), call->id);
     wipe_input(call);
 
     bool close = false;

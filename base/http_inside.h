@@ -172,6 +172,8 @@ struct http_conn *http_accept_conn(const h2o_req_t *req);
 
 /* http_call.c: libh2o's handler. */
 int http_call_on_request(struct http_server *server, h2o_req_t *req);
+/* The caller's Request-Id (NULL: none) where it is sane, else a new one. */
+void http_call_choose_id(const char *theirs, char out[static HTTP_ID_BYTES_MAX + 1]);
 
 /* http_guard.c */
 /* NULL when the request may go to its handler; else how it is refused. */

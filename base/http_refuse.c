@@ -25,7 +25,7 @@ static const struct http_problem invalid_framing = {
     .code = "invalid_framing",
     .title = "The request's framing is not valid.",
 };
-static const struct http_problem too_many_headers = {
+static const struct http_problem too_large = {
     .status = 431,
     .code = "header_too_large",
     .title = "The headers are too large.",
@@ -100,19 +100,20 @@ void http_refuse(struct http_conn *conn, const struct http_problem *problem)
     write_of_libh2o()(sock, &text, 1, refuse_on_written);
 }
 
-/* More lines than libh2o has room for are no headers to it. */
-static bool has_too_many_lines(const h2o_buffer_t *input)
+/* More lines than libh2o has room for are no headers to it, and a head that is too long is not
+ * parsed to its end. */
+static bool is_too_large(const h2o_buffer_t *input, size_t size_max)
 {
     const char *at = input->bytes;
     const char *end = input->bytes + input->size;
-    unsigned count = 0;
 
-    while (count <= H2O_MAX_HEADERS + 1) {
+    for (unsigned count = 0; count <= H2O_MAX_HEADERS + 1; count++) {
         const char *next = memchr(at, '\n', (size_t)(end - at));
-        if (next == NULL || next - at < 2) /* The empty line that ends a head. */
-            return false;
+        if (next == NULL)
+            return input->size > size_max;
+        if (next - at < 2) /* The empty line that ends a head. */
+            return (size_t)(next - input->bytes) > H2O_MAX_REQLEN;
         at = next + 1;
-        count++;
     }
     return true;
 }
@@ -130,7 +131,8 @@ void h2o_socket_write(h2o_socket_t *sock, h2o_iovec_t *parts, size_t count, h2o_
     if (count == 1 && h2o_memis(parts[0].base, parts[0].len, plain, sizeof plain - 1)) {
         struct http_conn *conn = sock->on_close.data;
         const struct http_problem *problem =
-            has_too_many_lines(sock->input) ? &too_many_headers : &invalid_framing;
+            is_too_large(sock->input, conn->server->options.limits.header_bytes) ? &too_large
+                                                                                 : &invalid_framing;
         if (!failed(say(conn, problem))) {
             text = h2o_iovec_init(conn->said.bytes, conn->said.size);
             parts = &text;
