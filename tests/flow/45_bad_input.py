@@ -54,3 +54,7 @@ def callers_who_cannot_show_who_they_are_get_nothing(system):
 
 def gateways_that_answer_nonsense_or_are_not_themselves_are_told_apart(system):
     _ask(system, "gateways.yaml")
+
+
+def what_is_too_large_is_answered_though_its_client_sends_on(system):
+    _ask(system, "sizes.yaml")
