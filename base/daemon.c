@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 
+#define OWN_FIRST 256 /* Above every character. */
+
 static int daemon_usage(const struct daemon_command *command)
 {
     (void)fputs(command->usage, stderr);
@@ -19,24 +21,28 @@ static int daemon_usage(const struct daemon_command *command)
 
 int daemon_main(int argc, char **argv, const struct daemon_command *command)
 {
-    static const struct option options[] = {
+    struct option options[DAEMON_OPTIONS_MAX + 5] = {
         {"config", required_argument, NULL, 'c'},
         {"check", no_argument, NULL, 'k'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},
-        {NULL, 0, NULL, 0},
     };
-    const char *path = NULL;
-    bool only_check = false;
+    struct daemon_call call = {0};
+    const struct daemon_option *own = command->options;
 
     assert(command->run != NULL);
+    for (int i = 0; own != NULL && own[i].name != NULL; i++) {
+        assert(i < (int)DAEMON_OPTIONS_MAX);
+        options[4 + i] = (struct option){
+            own[i].name, own[i].argument ? required_argument : no_argument, NULL, OWN_FIRST + i};
+    }
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 'c':
-            path = optarg;
+            call.config_path = optarg;
             break;
         case 'k':
-            only_check = true;
+            call.only_check = true;
             break;
         case 'h':
             (void)fputs(command->usage, stdout);
@@ -45,12 +51,14 @@ int daemon_main(int argc, char **argv, const struct daemon_command *command)
             (void)puts(command->version);
             return EXIT_SUCCESS;
         default:
-            return daemon_usage(command);
+            if (option < OWN_FIRST)
+                return daemon_usage(command);
+            call.values[option - OWN_FIRST] = optarg == NULL ? "" : optarg;
         }
     }
-    if (path == NULL || optind != argc)
+    if (call.config_path == NULL || optind != argc)
         return daemon_usage(command);
-    return command->run(path, only_check);
+    return command->run(&call);
 }
 
 void daemon_print_guards(FILE *out)

@@ -14,12 +14,29 @@
 
 #include "base/supervise.h"
 
-#define DAEMON_EXIT_USAGE 2
+#define DAEMON_EXIT_USAGE  2
+
+#define DAEMON_OPTIONS_MAX 4u
+
+struct daemon_option {
+    const char *name;
+    bool argument;
+};
+
+/* The command line, read. */
+struct daemon_call {
+    const char *config_path;
+    bool only_check;
+    const char *values[DAEMON_OPTIONS_MAX]; /* By place in `options`; "" for one without argument,
+                                               NULL: not given. */
+};
 
 struct daemon_command {
     const char *usage;   /* The whole text of --help. */
     const char *version; /* "cardkeep-vault 0.1.0" */
-    int (*run)(const char *config_path, bool only_check);
+    /* What it takes besides; NULL ends the list.  With an argument where `argument` says so. */
+    const struct daemon_option *options;
+    int (*run)(const struct daemon_call *call);
 };
 
 int daemon_main(int argc, char **argv, const struct daemon_command *command);

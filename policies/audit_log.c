@@ -17,6 +17,8 @@
 
 static const char state_key[] = "frontier";
 #define STATE_KEY_BYTES (sizeof state_key - 1)
+static const char epoch_key[] = "epoch";
+#define EPOCH_KEY_BYTES (sizeof epoch_key - 1)
 
 static bool roots_equal(const struct merkle_frontier *frontier, const uint8_t *root)
 {
@@ -39,6 +41,21 @@ static STATUS open_state(struct audit_log *log)
     TRY(status);
     status = merkle_frontier_decode(log->row.bytes, log->row.size, &log->committed);
     ENSURE(!failed(status), WHY_FORGED);
+    return STATUS_OK;
+}
+
+static STATUS open_epoch(struct audit_log *log)
+{
+    struct status status =
+        db_get(log->db, log->families.state, epoch_key, EPOCH_KEY_BYTES, &log->row);
+    log->epoch = 1;
+    if (status.why == WHY_NOT_FOUND)
+        return STATUS_OK;
+    TRY(status);
+    struct cursor row = cursor_over(log->row.bytes, log->row.size);
+    uint64_t epoch = cursor_u64(&row);
+    ENSURE(cursor_done(&row) && epoch >= 2 && epoch <= EPOCH_MAX, WHY_FORGED);
+    log->epoch = (uint32_t)epoch;
     return STATUS_OK;
 }
 
@@ -81,14 +98,15 @@ static STATUS last_checkpoint_size(struct audit_log *log, uint64_t *out_size)
 /* Without its signature, which is the verifier's business: what is asked here is whether the rows
  * agree with one another. */
 static STATUS checkpoint_read(const struct audit_log *log, const void *note, size_t size,
-                              struct checkpoint *out)
+                              struct checkpoint *out, uint32_t *out_epoch)
 {
     const char *text = NULL;
     size_t text_size = 0;
 
     TRY(note_peek(note, size, &text, &text_size));
     TRY(checkpoint_parse(text, text_size, out));
-    ENSURE(strcmp(out->origin, log->origin) == 0, WHY_CONFLICT);
+    *out_epoch = epoch_of(log->origin, out->origin);
+    ENSURE(*out_epoch != 0, WHY_CONFLICT);
     return STATUS_OK;
 }
 
@@ -96,6 +114,7 @@ static STATUS checkpoint_read(const struct audit_log *log, const void *note, siz
 static STATUS open_base(struct audit_log *log)
 {
     uint64_t size = 0;
+    uint32_t epoch = 0;
     uint8_t key[AUDIT_FRONTIER_KEY_BYTES];
     struct checkpoint checkpoint = {0};
     OWNED(buffer_free) struct buffer note = BUFFER(NOTE_BYTES_MAX);
@@ -108,7 +127,8 @@ static STATUS open_base(struct audit_log *log)
     key[AUDIT_SIZE_KEY_BYTES] = 'f';
     ENSURE(!failed(db_get(log->db, log->families.checkpoints, key, AUDIT_SIZE_KEY_BYTES, &note)),
            WHY_FORGED);
-    ENSURE(!failed(checkpoint_read(log, note.bytes, note.size, &checkpoint)), WHY_FORGED);
+    ENSURE(!failed(checkpoint_read(log, note.bytes, note.size, &checkpoint, &epoch)), WHY_FORGED);
+    ENSURE(epoch <= log->epoch, WHY_FORGED);
     TRY(db_get(log->db, log->families.checkpoints, key, sizeof key, &log->row));
     ENSURE(!failed(merkle_frontier_decode(log->row.bytes, log->row.size, &log->base)), WHY_FORGED);
     ENSURE(log->base.size == size && checkpoint.size == size, WHY_FORGED);
@@ -146,6 +166,7 @@ STATUS audit_log_open(struct db *db, const struct audit_families *families, cons
     log->recent = BUFFER(RECENT_MAX * MERKLE_HASH_BYTES);
 
     TRY(open_state(log));
+    TRY(open_epoch(log));
     log->recent_from = log->committed.size;
     TRY(open_last_entry(log));
     TRY(open_base(log));
@@ -176,8 +197,16 @@ STATUS audit_log_check(struct audit_log *log, const struct checkpoint *last_sign
 {
     struct merkle_frontier then = {0};
 
-    if (strcmp(last_signed->origin, log->origin) != 0) {
+    uint32_t epoch = epoch_of(log->origin, last_signed->origin);
+    if (epoch == 0) {
         snprintf(error, error_size, "the signer signs for another origin than this log's");
+        return FAIL(WHY_CONFLICT);
+    }
+    if (epoch < log->epoch) {
+        snprintf(error, error_size,
+                 "the log is in epoch %u, and the signer remembers epoch %u: its state file is "
+                 "older than the store; bring it back",
+                 (unsigned)log->epoch, (unsigned)epoch);
         return FAIL(WHY_CONFLICT);
     }
     if (last_signed->size > log->committed.size) {
@@ -201,6 +230,48 @@ STATUS audit_log_check(struct audit_log *log, const struct checkpoint *last_sign
                  (unsigned long long)last_signed->size);
         return FAIL(WHY_CONFLICT);
     }
+    return STATUS_OK;
+}
+
+uint32_t audit_log_epoch(const struct audit_log *log)
+{
+    return log->epoch;
+}
+
+STATUS audit_log_accepts(struct audit_log *log, const struct epoch_statement *statement,
+                         struct buffer *out_frontier)
+{
+    struct merkle_frontier then = {0};
+
+    ENSURE(statement->given && statement->epoch > log->epoch, WHY_CONFLICT);
+    /* What lies under a checkpoint of the store's own is given up by no statement. */
+    ENSURE(statement->size <= log->committed.size && statement->size >= log->base.size,
+           WHY_CONFLICT);
+    TRY(audit_tree_at(log, statement->size, &then));
+    ENSURE(roots_equal(&then, statement->root), WHY_CONFLICT);
+    merkle_frontier_encode(&then, out_frontier);
+    return buffer_status(out_frontier);
+}
+
+STATUS audit_log_begin_epoch(struct audit_log *log, struct db_batch *batch,
+                             const struct epoch_fork *fork, struct audit_entry *entry)
+{
+    char object[32];
+    char detail[EPOCH_ENTRY_BYTES_MAX];
+    uint64_t seq = 0;
+    uint64_t epoch = htobe64(fork->epoch);
+
+    assert(fork->epoch > log->epoch);
+    (void)snprintf(object, sizeof object, "epoch/%u", (unsigned)fork->epoch);
+    epoch_fork_text(fork, detail);
+    entry->event = EPOCH_EVENT;
+    entry->outcome = "ok";
+    entry->object = object;
+    entry->detail = detail;
+    TRY(audit_log_append(log, batch, entry, &seq));
+    db_batch_put(batch, log->db, log->families.state, epoch_key, EPOCH_KEY_BYTES, &epoch,
+                 sizeof epoch);
+    log->epoch_next = fork->epoch;
     return STATUS_OK;
 }
 
@@ -276,6 +347,8 @@ void audit_log_committed(struct audit_log *log)
         buffer_clear(&log->recent); /* The store has them all. */
         log->recent_from = log->committed.size;
     }
+    if (log->epoch_next != 0)
+        log->epoch = log->epoch_next;
     if (log->base_waits) {
         log->base = log->base_next;
         recent_shorten(log);
@@ -288,6 +361,7 @@ void audit_log_abandon(struct audit_log *log)
     buffer_clear(&log->pending);
     log->is_sealed = false;
     log->base_waits = false;
+    log->epoch_next = 0;
 }
 
 uint64_t audit_log_size(const struct audit_log *log)
@@ -322,8 +396,10 @@ STATUS audit_log_put_checkpoint(struct audit_log *log, struct db_batch *batch, c
     assert(!log->is_sealed);
     struct checkpoint checkpoint = {0};
     struct merkle_frontier frontier = {0};
+    uint32_t epoch = 0;
 
-    TRY(checkpoint_read(log, note, size, &checkpoint));
+    TRY(checkpoint_read(log, note, size, &checkpoint, &epoch));
+    ENSURE(epoch == log->epoch, WHY_CONFLICT);
     ENSURE(checkpoint.size <= log->committed.size, WHY_CONFLICT);
     ENSURE(checkpoint.size >= log->base.size, WHY_CONFLICT);
     TRY(audit_tree_at(log, checkpoint.size, &frontier));

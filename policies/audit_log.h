@@ -4,7 +4,7 @@
  * In      entries; signed checkpoints from the signer.
  * Out     rows in three families of the daemon's store: entries (u64 seq -> JSON), checkpoints (u64
  *         size -> signed note; u64 size | 'f' -> encoded frontier at that size), state ("frontier"
- *         -> encoded frontier).
+ *         -> encoded frontier; "epoch" -> u64, where it is not 1: epoch.h).
  * Never   writes an entry apart from its batch; counts an entry whose batch was not committed;
  *         opens under an origin whose last signed checkpoint the store does not reach (rollback).
  * Threads one at a time: that of the store's writer; audit_log_entry() and
@@ -19,6 +19,7 @@
 #include "base/db.h"
 #include "base/status.h"
 #include "policies/audit_entry.h"
+#include "policies/epoch.h"
 #include "policies/merkle.h"
 #include "policies/note.h"
 
@@ -41,6 +42,17 @@ void audit_log_free(struct audit_log **log);
  * signer does not remember; `error` gets a sentence for people. */
 STATUS audit_log_check(struct audit_log *log, const struct checkpoint *last_signed, char *error,
                        size_t error_size);
+
+/* Which epoch the log is in, as far as it has an entry about it. */
+uint32_t audit_log_epoch(const struct audit_log *log);
+/* Appends the encoded frontier of the statement's tree, for SIGNER_FORK.  WHY_CONFLICT: this log
+ * does not begin with that tree, or has come to the statement's epoch already. */
+STATUS audit_log_accepts(struct audit_log *log, const struct epoch_statement *statement,
+                         struct buffer *out_frontier);
+/* Begins the epoch that the signer is in: `entry`, of which actor and origin are given, becomes the
+ * one that says so.  Commit before anything more is signed. */
+STATUS audit_log_begin_epoch(struct audit_log *log, struct db_batch *batch,
+                             const struct epoch_fork *fork, struct audit_entry *entry);
 
 /* Adds an entry to the batch and to the pending tree; its sequence number.  WHY_LIMIT: too long;
  * WHY_BUSY: the batch is full. */

@@ -25,7 +25,9 @@
 struct audit_log {
     struct db *db; /* Borrowed. */
     struct audit_families families;
-    char origin[NOTE_NAME_BYTES_MAX];
+    char origin[NOTE_NAME_BYTES_MAX]; /* Of its first epoch. */
+    uint32_t epoch;
+    uint32_t epoch_next; /* In the batch; 0: none. */
 
     struct merkle_frontier committed;
     struct merkle_frontier sealed; /* With the pending leaves; what the next commit makes true. */

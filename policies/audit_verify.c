@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/own.h"
 #include "policies/audit_tree.h"
+#include "policies/epoch.h"
 
 /* No JSON text has more values than half its bytes. */
 #define NODES_MAX (AUDIT_ENTRY_BYTES_MAX / 2u)
@@ -21,6 +22,7 @@ struct audit_verify {
     struct merkle_frontier frontier; /* Of the entries seen. */
     struct checkpoint ahead;         /* Of more entries than were seen yet. */
     bool waits;                      /* `ahead` does. */
+    uint32_t ahead_epoch;
     struct json_node *nodes;
     struct audit_verdict verdict;
 };
@@ -54,6 +56,7 @@ STATUS audit_verify_new(const char *origin, const struct note_key *key, struct a
     ENSURE(verify->nodes != NULL, WHY_NO_MEMORY);
     memcpy(verify->origin, origin, strlen(origin));
     verify->key = *key;
+    verify->verdict.epoch = 1;
     *out = MOVE(verify);
     return STATUS_OK;
 }
@@ -68,10 +71,18 @@ void audit_verify_free(struct audit_verify **verify)
 }
 
 /* The tree has reached the size of `checkpoint`. */
-static void compare(struct audit_verify *verify, const struct checkpoint *checkpoint)
+static void compare(struct audit_verify *verify, const struct checkpoint *checkpoint,
+                    uint32_t epoch)
 {
     uint8_t root[MERKLE_HASH_BYTES];
 
+    if (epoch != verify->verdict.epoch) {
+        trouble(verify,
+                "the checkpoint of %" PRIu64 " entries is of epoch %" PRIu32
+                ", and the entries say epoch %" PRIu32,
+                checkpoint->size, epoch, verify->verdict.epoch);
+        return;
+    }
     merkle_root(&verify->frontier, root);
     if (memcmp(root, checkpoint->root, sizeof root) != 0) {
         trouble(verify,
@@ -81,6 +92,24 @@ static void compare(struct audit_verify *verify, const struct checkpoint *checkp
     }
     verify->verdict.checkpoints++;
     verify->verdict.signed_size = checkpoint->size;
+}
+
+/* What an entry says of its log: that it went on from an older store, in another epoch. */
+static void epoch_read(struct audit_verify *verify, const struct json *json, uint64_t seq)
+{
+    char object[64] = "";
+
+    if (!json_equals(json, json_member(json, 0, "event"), EPOCH_EVENT))
+        return;
+    struct status status =
+        json_string(json, json_member(json, 0, "object"), object, sizeof object, NULL);
+    uint32_t epoch = failed(status) ? 0 : epoch_of("epoch", object);
+    if (epoch <= verify->verdict.epoch) {
+        trouble(verify, "entry %" PRIu64 " begins no later epoch than there was", seq);
+        return;
+    }
+    verify->verdict.epoch = epoch;
+    verify->verdict.epoch_entry = seq;
 }
 
 void audit_verify_entry(struct audit_verify *verify, const void *entry, size_t size)
@@ -109,9 +138,10 @@ void audit_verify_entry(struct audit_verify *verify, const void *entry, size_t s
     merkle_leaf(entry, size, leaf);
     merkle_add(&verify->frontier, leaf);
     verify->verdict.entries++;
+    epoch_read(verify, &json, seq);
     if (verify->waits && verify->ahead.size == verify->frontier.size) {
         verify->waits = false;
-        compare(verify, &verify->ahead);
+        compare(verify, &verify->ahead, verify->ahead_epoch);
     }
 }
 
@@ -119,18 +149,18 @@ void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size
 {
     uint64_t seen = verify->frontier.size;
     struct checkpoint checkpoint = {0};
-    const char *text = NULL;
-    size_t text_size = 0;
+    uint32_t epoch = 0;
 
     if (troubled(verify))
         return;
-    if (failed(note_open(note, size, &verify->key, 1, &text, &text_size))) {
+    struct status status =
+        epoch_open(note, size, verify->origin, &verify->key, &checkpoint, &epoch);
+    if (failed(status) && status.why != WHY_CONFLICT) {
         trouble(verify,
                 "a checkpoint at or after entry %" PRIu64 " does not carry a good signature", seen);
         return;
     }
-    if (failed(checkpoint_parse(text, text_size, &checkpoint)) ||
-        strcmp(checkpoint.origin, verify->origin) != 0) {
+    if (failed(status)) {
         trouble(verify,
                 "what was signed at or after entry %" PRIu64 " is no checkpoint of this log", seen);
         return;
@@ -140,10 +170,11 @@ void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size
         return;
     }
     if (checkpoint.size == seen) {
-        compare(verify, &checkpoint);
+        compare(verify, &checkpoint, epoch);
         return;
     }
     verify->ahead = checkpoint;
+    verify->ahead_epoch = epoch;
     verify->waits = true;
 }
 
@@ -238,6 +269,29 @@ static STATUS walk_entries(struct walk *walk)
     return db_iterator_status(walk->checkpoints);
 }
 
+/* The epoch that later starts rely on is the one that the entries have come to. */
+static STATUS verify_epoch(struct audit_verify *verify, struct db *db, unsigned family)
+{
+    static const char name[] = "epoch";
+    struct buffer row OWNED(buffer_free) = BUFFER(AUDIT_SIZE_KEY_BYTES);
+
+    struct status status = db_get(db, family, name, sizeof name - 1, &row);
+    uint64_t epoch = 1;
+    if (!failed(status)) {
+        struct cursor in = cursor_over(row.bytes, row.size);
+        epoch = cursor_u64(&in);
+        if (!cursor_done(&in) || epoch == 1)
+            epoch = 0;
+    } else if (status.why != WHY_NOT_FOUND && status.why != WHY_LIMIT)
+        return status;
+    if (failed(status) && status.why == WHY_LIMIT)
+        epoch = 0;
+    if (epoch != verify->verdict.epoch)
+        trouble(verify, "the store's epoch is not that of its entries, %" PRIu32,
+                verify->verdict.epoch);
+    return STATUS_OK;
+}
+
 static STATUS verify_state(struct audit_verify *verify, struct db *db, unsigned family)
 {
     static const char name[] = "frontier";
@@ -270,6 +324,7 @@ STATUS audit_verify_store(struct db *db, const struct audit_families *families, 
     struct walk walk = {.verify = verify, .entries = entries, .checkpoints = checkpoints};
     TRY(walk_entries(&walk));
     TRY(verify_state(verify, db, families->state));
+    TRY(verify_epoch(verify, db, families->state));
     audit_verify_end(verify, out_verdict);
     return STATUS_OK;
 }

@@ -23,7 +23,9 @@ struct audit_verdict {
     uint64_t checkpoints;
     uint64_t signed_size; /* Entries under the newest good checkpoint. */
     uint8_t root[MERKLE_HASH_BYTES];
-    char trouble[256]; /* "" when good; else what, and at which seq. */
+    uint32_t epoch;       /* 1, or how often its store was exchanged for an older one, and 1. */
+    uint64_t epoch_entry; /* The entry that says so last; 0 in epoch 1. */
+    char trouble[256];    /* "" when good; else what, and at which seq. */
 };
 
 STATUS audit_verify_new(const char *origin, const struct note_key *key, struct audit_verify **out);

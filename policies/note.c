@@ -164,6 +164,17 @@ STATUS note_key_from_seed(const char *name, const struct secret *seed, struct no
     return STATUS_OK;
 }
 
+void note_key_rename(const struct note_key *key, const char *name, struct note_key *out_key)
+{
+    struct note_key renamed = {0};
+
+    assert(strlen(name) < sizeof renamed.name);
+    memcpy(renamed.name, name, strlen(name));
+    memcpy(renamed.public_key, key->public_key, sizeof renamed.public_key);
+    key_id(&renamed, renamed.id);
+    *out_key = renamed;
+}
+
 STATUS note_key_parse(const char *text, struct note_key *out_key)
 {
     struct piece rest = {text, strlen(text)};

@@ -35,6 +35,8 @@ struct checkpoint {
 
 /* From a 32-byte seed; the public half, named. */
 STATUS note_key_from_seed(const char *name, const struct secret *seed, struct note_key *out_key);
+/* The same public key under another name, which note_key_from_seed() would take. */
+void note_key_rename(const struct note_key *key, const char *name, struct note_key *out_key);
 STATUS note_key_parse(const char *text, struct note_key *out_key);
 /* Room for NOTE_NAME_BYTES_MAX + 64. */
 void note_key_text(const struct note_key *key, char *out, size_t out_size);

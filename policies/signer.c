@@ -17,9 +17,10 @@
 #define SEED_BYTES      32u
 #define SEED_TEXT_BYTES (2u * SEED_BYTES)
 
-/* The state file: u8 version | u16-counted origin | frontier | SHA-256 of all before.  The checksum
- * is against accidents: who can write this file can do worse. */
+/* The state file: u8 version | u16-counted origin | fork (version 2 alone) | frontier | SHA-256 of
+ * all before.  The checksum is against accidents: who can write this file can do worse. */
 #define STATE_VERSION     1u
+#define STATE_VERSION_2   2u /* From epoch 2 on. */
 #define STATE_BYTES_MAX   4096u
 #define CHECKSUM_BYTES    crypto_hash_sha256_BYTES
 
@@ -33,6 +34,7 @@ struct signer {
     struct merkle_frontier signed_last; /* As in the state file. */
     struct merkle_frontier frontier;    /* With the leaves that came since. */
     bool has_signed;                    /* The state file exists. */
+    struct epoch_fork fork;             /* Of the epoch it is in. */
     struct frame_reader *reader;
     struct frame_writer *writer;
 };
@@ -194,9 +196,13 @@ static STATUS state_parse(struct signer *signer, const uint8_t *bytes, size_t si
     ENSURE(memcmp(sum, bytes + size, sizeof sum) == 0, WHY_FORGED);
 
     struct cursor cursor = cursor_over(bytes, size);
-    ENSURE(cursor_u8(&cursor) == STATE_VERSION, WHY_FORGED);
+    uint8_t version = cursor_u8(&cursor);
+    ENSURE(version == STATE_VERSION || version == STATE_VERSION_2, WHY_FORGED);
     cursor_text(&cursor, origin, sizeof origin);
-    ENSURE(!cursor.bad && strcmp(origin, signer->options->origin) == 0, WHY_FORGED);
+    if (version == STATE_VERSION_2)
+        epoch_fork_decode(&cursor, &signer->fork);
+    ENSURE(!cursor.bad, WHY_FORGED);
+    ENSURE(epoch_of(signer->options->origin, origin) == signer->fork.epoch, WHY_FORGED);
     struct status status =
         merkle_frontier_decode(bytes + cursor.at, size - cursor.at, &signer->signed_last);
     ENSURE(!failed(status), WHY_FORGED);
@@ -229,8 +235,10 @@ static STATUS state_save(struct signer *signer)
 
     int length = snprintf(temporary, sizeof temporary, "%s.new", path);
     ENSURE(length > 0 && (size_t)length < sizeof temporary, WHY_LIMIT);
-    buffer_add_u8(&bytes, STATE_VERSION);
-    buffer_add_counted(&bytes, signer->options->origin);
+    buffer_add_u8(&bytes, signer->fork.epoch == 1 ? STATE_VERSION : STATE_VERSION_2);
+    buffer_add_counted(&bytes, signer->key.name);
+    if (signer->fork.epoch > 1)
+        epoch_fork_encode(&signer->fork, &bytes);
     merkle_frontier_encode(&signer->frontier, &bytes);
     TRY(buffer_status(&bytes));
     crypto_hash_sha256(sum, bytes.bytes, bytes.size);
@@ -255,6 +263,8 @@ static STATUS say_hello(struct signer *signer)
     struct buffer *body = frame_begin(signer->writer, SIGNER_HELLO, 0);
     merkle_frontier_encode(&signer->signed_last, body);
     buffer_add_counted(body, key);
+    if (signer->fork.epoch > 1)
+        epoch_fork_encode(&signer->fork, body);
     TRY(frame_end(signer->writer));
     return frame_flush(signer->writer, signer->options->fd);
 }
@@ -264,6 +274,40 @@ static STATUS refuse(struct signer *signer, uint64_t id)
     struct buffer *body = frame_begin(signer->writer, SIGNER_REFUSED, id);
     buffer_add_u64(body, signer->frontier.size);
     return frame_end(signer->writer);
+}
+
+static STATUS key_derive(struct signer *signer)
+{
+    char origin[NOTE_NAME_BYTES_MAX];
+
+    TRY(epoch_origin(signer->options->origin, signer->fork.epoch, origin));
+    return note_key_from_seed(origin, signer->seed, &signer->key);
+}
+
+/* The statement came with our own start, past the owner of the log; it says which tree may go on,
+ * and the tree that is offered must be that one.  What was signed before stays signed, under the
+ * origin that it was signed for. */
+static STATUS fork_begin(struct signer *signer, const struct frame *frame)
+{
+    const struct epoch_statement *accept = signer->options->accept;
+    struct merkle_frontier frontier = {0};
+    uint8_t root[MERKLE_HASH_BYTES];
+
+    TRY(merkle_frontier_decode(frame->body, frame->size, &frontier));
+    merkle_root(&frontier, root);
+    if (accept == NULL || !accept->given || accept->epoch <= signer->fork.epoch ||
+        accept->size != frontier.size || memcmp(accept->root, root, sizeof root) != 0)
+        return refuse(signer, frame->id);
+    struct epoch_fork fork = {
+        .epoch = accept->epoch, .from_size = signer->signed_last.size, .to_size = accept->size};
+    merkle_root(&signer->signed_last, fork.from_root);
+    memcpy(fork.to_root, root, sizeof root);
+    memcpy(fork.by, accept->by, sizeof fork.by);
+    signer->fork = fork;
+    signer->frontier = frontier;
+    TRY(key_derive(signer));
+    TRY(state_save(signer));
+    return say_hello(signer);
 }
 
 static STATUS add_leaves(struct signer *signer, const struct frame *frame)
@@ -310,6 +354,8 @@ static STATUS answer(struct signer *signer, const struct frame *frame)
         return add_leaves(signer, frame);
     case SIGNER_SIGN:
         return sign(signer, frame);
+    case SIGNER_FORK:
+        return fork_begin(signer, frame);
     case SIGNER_HELLO:
     case SIGNER_CHECKPOINT:
     case SIGNER_REFUSED:
@@ -343,14 +389,14 @@ STATUS signer_run(const struct signer_options *options)
 {
     assert(options->origin != NULL);
     assert(options->state_path != NULL);
-    OWNED(signer_end) struct signer signer = {.options = options};
+    OWNED(signer_end) struct signer signer = {.options = options, .fork = {.epoch = 1}};
 
     /* Waiting for its owner is all this process has to do besides. */
     int flags = fcntl(options->fd, F_GETFL);
     ENSURE(flags >= 0 && fcntl(options->fd, F_SETFL, flags & ~O_NONBLOCK) == 0, WHY_IO);
     TRY(seed_read(options->key_path, &signer.seed));
-    TRY(note_key_from_seed(options->origin, signer.seed, &signer.key));
     TRY(state_load(&signer));
+    TRY(key_derive(&signer));
     TRY(frame_reader_new(&signer.reader));
     TRY(frame_writer_new(WAITING_BYTES_MAX, &signer.writer));
     TRY(say_hello(&signer));
@@ -365,7 +411,7 @@ STATUS signer_run(const struct signer_options *options)
 }
 
 STATUS signer_hello_parse(const struct frame *frame, struct checkpoint *out_last,
-                          struct note_key *out_key)
+                          struct note_key *out_key, struct epoch_fork *out_fork)
 {
     ENSURE(frame->type == SIGNER_HELLO, WHY_BAD_INPUT);
 
@@ -378,7 +424,10 @@ STATUS signer_hello_parse(const struct frame *frame, struct checkpoint *out_last
 
     char text[NOTE_NAME_BYTES_MAX + 64];
     struct note_key key = {0};
+    struct epoch_fork fork = {.epoch = 1};
     cursor_text(&cursor, text, sizeof text);
+    if (!cursor.bad && cursor.at < cursor.size)
+        epoch_fork_decode(&cursor, &fork);
     ENSURE(cursor_done(&cursor), WHY_BAD_INPUT);
     TRY(note_key_parse(text, &key));
 
@@ -387,5 +436,6 @@ STATUS signer_hello_parse(const struct frame *frame, struct checkpoint *out_last
     merkle_root(&frontier, last.root);
     *out_last = last;
     *out_key = key;
+    *out_fork = fork;
     return STATUS_OK;
 }

@@ -5,7 +5,10 @@
  * Out     checkpoints. The signer keeps its own frontier and adds the leaves itself, so that it
  *         cannot sign what does not extend what it signed before; it stores size and frontier
  *         (fsync, rename) before it lets a signature go.
- * Never   sees an entry; signs anything but its own tree's checkpoint; opens a socket.
+ * Never   sees an entry; signs anything but its own tree's checkpoint; opens a socket; signs two
+ *         trees of one size under one origin.  Where an operator started it with a statement that
+ *         an older store may go on, it does so under the origin of another epoch (epoch.h): the
+ *         log's owner, who has the store, cannot make it do that.
  * Threads one.
  */
 #ifndef POLICIES_SIGNER_H
@@ -16,25 +19,29 @@
 #include "base/buffer.h"
 #include "base/frames.h"
 #include "base/status.h"
+#include "policies/epoch.h"
 #include "policies/note.h"
 
 /* Frames.  Signer -> log owner: HELLO once at start (encoded frontier as last signed, u16-counted
- * verifier key), CHECKPOINT (note), REFUSED (u64 size: where leaves must go on).
- * Log owner -> signer: LEAVES (u64 first index, hashes), SIGN (empty).  Answers carry the id of
- * their question; LEAVES that fit have none. */
+ * verifier key, and from epoch 2 on its fork), CHECKPOINT (note), REFUSED (u64 size: where leaves
+ * must go on).  Log owner -> signer: LEAVES (u64 first index, hashes), SIGN (empty), FORK (encoded
+ * frontier of the statement's tree: another HELLO, or REFUSED).  Answers carry the id of their
+ * question; LEAVES that fit have none. */
 enum signer_frame {
     SIGNER_HELLO = 1,
     SIGNER_LEAVES,
     SIGNER_SIGN,
     SIGNER_CHECKPOINT,
-    SIGNER_REFUSED
+    SIGNER_REFUSED,
+    SIGNER_FORK
 };
 
 struct signer_options {
-    const char *origin;     /* Key name and checkpoint origin. */
-    const char *key_path;   /* 32-byte Ed25519 seed, hex, mode 0600. */
-    const char *state_path; /* Where it remembers what it signed. */
-    int fd;                 /* Its end of the socket pair. */
+    const char *origin;                   /* Key name and checkpoint origin. */
+    const char *key_path;                 /* 32-byte Ed25519 seed, hex, mode 0600. */
+    const char *state_path;               /* Where it remembers what it signed. */
+    int fd;                               /* Its end of the socket pair. */
+    const struct epoch_statement *accept; /* NULL: none. */
 };
 
 /* The signer's main loop; returns at end of file.  Call sandbox_enter() and log_open() before.
@@ -48,8 +55,8 @@ STATUS signer_run(const struct signer_options *options);
 STATUS signer_key_create(const char *path, const char *origin, struct note_key *out_key,
                          char *error, size_t error_size);
 
-/* The log owner's side of HELLO. */
+/* The log owner's side of HELLO.  *out_fork says which epoch it is in, and where that began. */
 STATUS signer_hello_parse(const struct frame *frame, struct checkpoint *out_last,
-                          struct note_key *out_key);
+                          struct note_key *out_key, struct epoch_fork *out_fork);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/own.h"
 #include "relay/lease_json.h"
+#include "relay/vault_epoch.h"
 
 #define VAULT_CONNECTIONS_MAX 8u
 #define ORDERS_WAITING_MAX    4096u
@@ -59,7 +60,8 @@ struct lease_desk {
     struct ledger_settled *settled;         /* Being gathered; NULL while there is none. */
     struct client_op *probe;                /* NULL: none is under way. */
     unsigned quiet_ticks;                   /* Since the vault was last heard. */
-    bool vault_is_well;                     /* False until it answered. */
+    struct vault_epoch *epoch;
+    bool vault_is_well; /* False until it answered. */
 };
 
 static void batch_free(struct batch **batch_at)
@@ -190,6 +192,7 @@ static void on_leases(void *owner, struct client_answer *answer)
                 !failed(lease_json_open(&json, answer->body, answer->body_size, batch->count));
     batch->desk->vault_is_well = good;
     batch->desk->quiet_ticks = 0;
+    vault_epoch_hear(batch->desk->epoch, answer);
     struct lease_refusal refusal = refusal_of(answer);
     while (batch->leases != NULL) {
         struct pending_lease *order = batch->leases;
@@ -279,6 +282,7 @@ static void on_settled(void *owner, struct client_answer *answer)
                 !failed(lease_json_open(&json, answer->body, answer->body_size, batch->count));
     desk->vault_is_well = good;
     desk->quiet_ticks = 0;
+    vault_epoch_hear(desk->epoch, answer);
     while (batch->settlements != NULL) {
         struct pending_settlement *settlement = batch->settlements;
         batch->settlements = settlement->next;
@@ -357,6 +361,7 @@ STATUS lease_desk_new(struct loop *loop, const struct settings *settings, struct
     desk->ledger = ledger;
     desk->leases_end = &desk->leases;
     TRY(client_new(loop, VAULT_CONNECTIONS_MAX, &desk->client));
+    TRY(vault_epoch_new(ledger, &desk->epoch));
     loop_on_turn_end(loop, on_turn_end, desk);
     *out_desk = MOVE(desk);
     return STATUS_OK;
@@ -390,6 +395,7 @@ void lease_desk_free(struct lease_desk **desk_at)
     settlements_free(desk->settlements);
     settlements_free(desk->failed);
     free(desk->settled);
+    vault_epoch_free(&desk->epoch);
     free(desk);
     *desk_at = NULL;
 }
@@ -439,6 +445,7 @@ static void on_probe(void *owner, struct client_answer *answer)
 
     desk->probe = NULL;
     desk->quiet_ticks = 0;
+    vault_epoch_hear(desk->epoch, answer);
     desk->vault_is_well = answer->result == CLIENT_ANSWERED && answer->status < 500;
 }
 

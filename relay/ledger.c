@@ -45,6 +45,7 @@ const struct db_family ledger_families[LEDGER_FAMILY_COUNT] = {
     [LEDGER_AUDIT_CHECKPOINTS] = {.name = "audit_checkpoints"},
     [LEDGER_AUDIT_STATE] = {.name = "audit_state"},
     [LEDGER_EXPIRIES] = {.name = "expiries"},
+    [LEDGER_META] = {.name = "meta"},
 };
 
 static_assert(offsetof(struct ledger_op, work) == 0, "op_of() is a cast");

@@ -13,12 +13,15 @@
 #define DESCRIPTION_BYTES_MAX (64u << 10)
 
 static const char usage[] =
-    "usage: cardkeep-relay --config FILE [--check]\n"
+    "usage: cardkeep-relay --config FILE [--check] [--accept-rollback WORD]\n"
     "\n"
     "Forwards requests to payment gateways with cards in the place of their tokens.\n"
     "\n"
     "  --config FILE  the configuration\n"
     "  --check        say what was understood of it, and leave\n"
+    "  --accept-rollback SIZE:ROOT:EPOCH\n"
+    "                 go on from a ledger that is older than what was signed; the log line that\n"
+    "                 refuses it names the three, and the log keeps who said so\n"
     "  --version      say the version\n"
     "  --help         say this\n"
     "\n"
@@ -41,7 +44,8 @@ static int run_signer(void *owner, int core_fd)
         .options = {.origin = settings->signer_origin,
                     .key_path = settings->signer_key,
                     .state_path = settings->signer_state,
-                    .fd = core_fd},
+                    .fd = core_fd,
+                    .accept = &settings->accept},
         .component = "relay-signer",
         .level = settings->level,
         .user = settings->user,
@@ -66,17 +70,32 @@ static int check(const struct settings *settings)
     return EXIT_SUCCESS;
 }
 
-static int run(const char *path, bool only_check)
+enum option { OPTION_ACCEPT_ROLLBACK };
+
+static const struct daemon_option own_options[] = {
+    [OPTION_ACCEPT_ROLLBACK] = {"accept-rollback", true},
+    {NULL, false},
+};
+
+static int run(const struct daemon_call *call)
 {
     OWNED(settings_free) struct settings *settings = NULL;
     char error[SETTINGS_ERROR_MAX] = "";
 
-    if (failed(settings_load(path, &settings, error, sizeof error))) {
+    if (failed(settings_load(call->config_path, &settings, error, sizeof error))) {
         fprintf(stderr, "cardkeep-relay: %s\n", error);
         return DAEMON_EXIT_USAGE;
     }
-    if (only_check)
+    if (call->only_check)
         return check(settings);
+    const char *accept = call->values[OPTION_ACCEPT_ROLLBACK];
+    if (accept != NULL && failed(epoch_statement_take(accept, &settings->accept))) {
+        (void)fputs(
+            "cardkeep-relay: --accept-rollback takes SIZE:ROOT:EPOCH, as the log line has it "
+            "that refuses an older store\n",
+            stderr);
+        return DAEMON_EXIT_USAGE;
+    }
     struct supervise_options options = {
         .core_name = "relay",
         .core = run_relay,
@@ -89,8 +108,10 @@ static int run(const char *path, bool only_check)
 
 int main(int argc, char **argv)
 {
-    static const struct daemon_command command = {
-        .usage = usage, .version = "cardkeep-relay " CARDKEEP_VERSION, .run = run};
+    static const struct daemon_command command = {.usage = usage,
+                                                  .version = "cardkeep-relay " CARDKEEP_VERSION,
+                                                  .options = own_options,
+                                                  .run = run};
 
     return daemon_main(argc, argv, &command);
 }

@@ -243,7 +243,8 @@ static STATUS open_state(struct serve *serve)
     TRY(status);
     snprintf(serve->error, sizeof serve->error, "the signer's socket did not come");
     TRY(supervise_receive(serve->control_fd, &index, &fd));
-    TRY(sign_open(relay->loop, relay->ledger, fd, &relay->sign, serve->error, sizeof serve->error));
+    TRY(sign_open(relay->loop, relay->ledger, fd, &settings->accept, &relay->sign, serve->error,
+                  sizeof serve->error));
     struct ledger_entry start = {.op.apply = ledger_rows_entry_apply,
                                  .entry = life_entry(serve, "audit.start")};
     ledger_run(relay->ledger, &start.op);

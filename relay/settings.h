@@ -16,6 +16,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "policies/epoch.h"
 #include "relay/address.h"
 #include "relay/profile.h"
 
@@ -55,6 +56,7 @@ struct settings {
     const char *signer_key;
     const char *signer_state;
     const char *signer_origin;
+    struct epoch_statement accept; /* From the command line: an older ledger may go on. */
     const char *policies;
     const char *backup_folder; /* NULL: no backups. */
     unsigned backup_keep;

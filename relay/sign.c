@@ -34,6 +34,8 @@ struct sign {
 
     /* Handed back and forth with the op. */
     struct checkpoint last; /* What the signer signed last, by its own word. */
+    struct epoch_fork fork;
+    const struct epoch_statement *accept; /* At the start only. */
     char error[ERROR_MAX];
     uint64_t next_leaf;
     uint64_t log_size;
@@ -126,11 +128,35 @@ static STATUS check_apply(struct ledger_op *op, struct ledger *ledger, struct db
 {
     struct sign *sign = sign_of(op);
 
-    (void)batch;
     TRY(audit_log_check(ledger_log(ledger), &sign->last, sign->error, sizeof sign->error));
+    /* The entry about an epoch is on the disk before anything is signed in it. */
+    if (sign->fork.epoch > audit_log_epoch(ledger_log(ledger))) {
+        struct audit_entry entry = {.actor = "relay", .origin = "relay", .ts_ms = clock_now_ms()};
+        TRY(audit_log_begin_epoch(ledger_log(ledger), batch, &sign->fork, &entry));
+    }
     sign->next_leaf = sign->last.size;
     sign->stored_size = stored_size(ledger_log(ledger));
     return STATUS_OK;
+}
+
+/* What the operator's statement names, for the signer; and, where it does not fit, what would. */
+static STATUS fork_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch)
+{
+    struct sign *sign = sign_of(op);
+    struct audit_log *log = ledger_log(ledger);
+    uint32_t epoch = audit_log_epoch(log);
+    struct epoch_statement would = {.size = audit_log_size(log)};
+    char text[EPOCH_TEXT_BYTES_MAX];
+
+    (void)batch;
+    would.epoch = 1 + (epoch > sign->fork.epoch ? epoch : sign->fork.epoch);
+    audit_log_root(log, would.root);
+    epoch_statement_text(&would, text);
+    size_t used = strlen(sign->error);
+    snprintf(sign->error + used, sizeof sign->error - used, "; --accept-rollback %s", text);
+    buffer_clear(&sign->leaves);
+    ENSURE(sign->accept->epoch > sign->fork.epoch, WHY_CONFLICT);
+    return audit_log_accepts(log, sign->accept, &sign->leaves);
 }
 
 static STATUS read_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch)
@@ -251,7 +277,7 @@ static STATUS take_frame(struct sign *sign, const struct frame *frame)
     switch ((enum signer_frame)frame->type) {
     case SIGNER_HELLO:
         ENSURE(sign->state == SIGN_WAITS_FOR_HELLO, WHY_BAD_INPUT);
-        TRY(signer_hello_parse(frame, &sign->last, &sign->key));
+        TRY(signer_hello_parse(frame, &sign->last, &sign->key, &sign->fork));
         submit(sign, SIGN_CHECKS, check_apply);
         return STATUS_OK;
     case SIGNER_CHECKPOINT:
@@ -260,6 +286,7 @@ static STATUS take_frame(struct sign *sign, const struct frame *frame)
         return FAIL(WHY_CONFLICT);
     case SIGNER_LEAVES:
     case SIGNER_SIGN:
+    case SIGNER_FORK:
     default:
         return FAIL(WHY_BAD_INPUT);
     }
@@ -318,7 +345,7 @@ static STATUS wait_for_hello(struct sign *sign)
     for (;;) {
         struct status status = frame_reader_next(sign->reader, &frame);
         if (!failed(status))
-            return signer_hello_parse(&frame, &sign->last, &sign->key);
+            return signer_hello_parse(&frame, &sign->last, &sign->key, &sign->fork);
         ENSURE(status.why == WHY_NOT_FOUND, status.why);
         int64_t left_ms = deadline_ms - clock_monotonic_ms();
         struct pollfd waits = {.fd = sign->fd, .events = POLLIN};
@@ -329,8 +356,28 @@ static STATUS wait_for_hello(struct sign *sign)
     }
 }
 
-STATUS sign_open(struct loop *loop, struct ledger *ledger, int fd, struct sign **out_sign,
-                 char *error, size_t error_size)
+static STATUS check_at_start(struct sign *sign)
+{
+    sign->op.apply = check_apply;
+    ledger_run(sign->ledger, &sign->op);
+    if (sign->op.status.why != WHY_CONFLICT)
+        return sign->op.status;
+    sign->op.apply = fork_apply;
+    ledger_run(sign->ledger, &sign->op);
+    TRY(sign->op.status);
+    struct buffer *body = frame_begin(sign->writer, SIGNER_FORK, 0);
+    buffer_add(body, sign->leaves.bytes, sign->leaves.size);
+    TRY(frame_end(sign->writer));
+    TRY(frame_flush(sign->writer, sign->fd));
+    ENSURE(!failed(wait_for_hello(sign)), WHY_CONFLICT); /* It does not take the statement. */
+    sign->op.apply = check_apply;
+    ledger_run(sign->ledger, &sign->op);
+    return sign->op.status;
+}
+
+STATUS sign_open(struct loop *loop, struct ledger *ledger, int fd,
+                 const struct epoch_statement *accept, struct sign **out_sign, char *error,
+                 size_t error_size)
 {
     OWNED(sign_close) struct sign *sign = calloc(1, sizeof *sign);
     if (sign == NULL)
@@ -345,11 +392,10 @@ STATUS sign_open(struct loop *loop, struct ledger *ledger, int fd, struct sign *
     TRY(prepare(sign, fd));
     TRY(wait_for_hello(sign));
 
-    sign->op.apply = check_apply;
-    ledger_run(ledger, &sign->op);
+    sign->accept = accept;
+    struct status status = check_at_start(sign);
     snprintf(error, error_size, "%s", sign->error);
-    if (failed(sign->op.status))
-        return sign->op.status;
+    TRY(status);
     sign->state = SIGN_RESTS;
     TRY(loop_watch(loop, fd, on_readable, sign, &sign->watch));
     *out_sign = MOVE(sign);

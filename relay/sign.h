@@ -21,9 +21,11 @@
 struct sign;
 
 /* Borrows loop and ledger, takes `fd`.  Waits for the signer's word and checks the store by it,
- * before ledger_start().  `error` gets a sentence; WHY_CONFLICT: the store was rolled back. */
-STATUS sign_open(struct loop *loop, struct ledger *ledger, int fd, struct sign **out_sign,
-                 char *error, size_t error_size);
+ * before ledger_start().  `error` gets a sentence; WHY_CONFLICT: the store was rolled back,
+ * and `accept`, what an operator said of that, does not fit; the sentence names what would. */
+STATUS sign_open(struct loop *loop, struct ledger *ledger, int fd,
+                 const struct epoch_statement *accept, struct sign **out_sign, char *error,
+                 size_t error_size);
 void sign_close(struct sign **sign);
 
 /* Another signer process, in place of one that died.  Takes `fd`; its word is checked as it comes.

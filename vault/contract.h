@@ -23,7 +23,11 @@
 #define CONTRACT_PATH_AUDIT_ENTRIES    "/v1/audit/entries"
 #define CONTRACT_AUDIT_ENTRIES_MAX     256u
 /* Both daemons, with the right backup.create: POST begins a backup (202), GET says how it goes. */
-#define CONTRACT_PATH_BACKUPS        "/v1/backups"
+#define CONTRACT_PATH_BACKUPS "/v1/backups"
+
+/* In answers to leases and settlements once the vault went on from an older store (epoch.h): its
+ * epoch in decimal, a space, and from where to where, for the relay's log. */
+#define CONTRACT_HEADER_EPOCH        "cardkeep-log-epoch"
 
 #define CONTRACT_BATCH_CARDS_MAX     1000u
 #define CONTRACT_LEASES_MAX          64u

@@ -119,7 +119,7 @@ static void take_answer(struct front *front, const struct frame *frame)
     struct http_call *call = front_pending_take(front->pending, frame->id, &route);
 
     if (call != NULL) { /* Its client did wait. */
-        struct status status = front_answer(call, route, frame);
+        struct status status = front_answer(call, route, frame, front->health.epoch);
         if (failed(status))
             log_failure(LOG_ERROR, "answer_unusable", status, NULL);
     }

@@ -268,13 +268,34 @@ void front_answer_clear(struct front_answer *answer)
     buffer_free(&answer->body);
 }
 
+/* A list of headers, for http_answer(). */
+struct headers {
+    const char *list[2 * 2 + 1];
+    unsigned count;
+};
+
+static void header_add(struct headers *headers, const char *name, const char *value)
+{
+    assert(headers->count + 2 < sizeof headers->list / sizeof headers->list[0]);
+    headers->list[headers->count++] = name;
+    headers->list[headers->count++] = value;
+}
+
+static void answer_problem(struct http_call *call, const struct problem *problem,
+                           struct headers *headers)
+{
+    struct http_problem http = problem_http(problem);
+
+    if (http.status == 429 || http.status == 503)
+        header_add(headers, "retry-after", "1");
+    http_answer_problem(call, &http, headers->list);
+}
+
 void front_answer_problem(struct http_call *call, const struct problem *problem)
 {
-    static const char *const later[] = {"retry-after", "1", NULL};
-    struct http_problem http = problem_http(problem);
-    bool again = http.status == 429 || http.status == 503;
+    struct headers headers = {0};
 
-    http_answer_problem(call, &http, again ? later : NULL);
+    answer_problem(call, problem, &headers);
 }
 
 void front_answer_code(struct http_call *call, enum problem_code code)
@@ -285,9 +306,10 @@ void front_answer_code(struct http_call *call, enum problem_code code)
     front_answer_problem(call, &problem);
 }
 
-STATUS front_answer(struct http_call *call, const struct route *route, const struct frame *frame)
+STATUS front_answer(struct http_call *call, const struct route *route, const struct frame *frame,
+                    const char *epoch)
 {
-    static const char *const replayed[] = {"idempotency-replayed", "true", NULL};
+    struct headers headers = {0};
     struct front_answer answer OWNED(front_answer_clear) = {0};
     struct status status = front_answer_read(route, frame, &answer);
 
@@ -295,16 +317,20 @@ STATUS front_answer(struct http_call *call, const struct route *route, const str
         front_answer_code(call, PROBLEM_BUSY);
         return status;
     }
+    if (epoch[0] != '\0' && (route->type == MESSAGE_LEASE || route->type == MESSAGE_SETTLE))
+        header_add(&headers, CONTRACT_HEADER_EPOCH, epoch);
     if (answer.is_problem) {
-        front_answer_problem(call, &answer.problem);
+        answer_problem(call, &answer.problem, &headers);
         return STATUS_OK;
     }
+    if (answer.replayed)
+        header_add(&headers, "idempotency-replayed", "true");
     http_answer(call, &(struct http_answer){
                           .status = answer.status,
                           .content_type = answer.content_type,
                           .body = answer.body.bytes,
                           .body_size = answer.body.size,
-                          .headers = answer.replayed ? replayed : NULL,
+                          .headers = headers.list,
                       });
     return STATUS_OK;
 }

@@ -32,8 +32,10 @@ STATUS front_answer_read(const struct route *route, const struct frame *frame,
                          struct front_answer *out_answer);
 void front_answer_clear(struct front_answer *answer);
 
-/* Answers the call; where front_answer_read() fails, with 503, and the failure is returned. */
-STATUS front_answer(struct http_call *call, const struct route *route, const struct frame *frame);
+/* Answers the call; where front_answer_read() fails, with 503, and the failure is returned.
+ * `epoch` is what relays are told in CONTRACT_HEADER_EPOCH, or "". */
+STATUS front_answer(struct http_call *call, const struct route *route, const struct frame *frame,
+                    const char *epoch);
 
 /* Answers with a problem. */
 void front_answer_problem(struct http_call *call, const struct problem *problem);

@@ -16,15 +16,18 @@ STATUS front_health_take(struct front_health *health, const struct frame *frame,
 {
     struct cursor in = cursor_over(frame->body, frame->size);
     char why[FRONT_HEALTH_WHY_MAX];
+    char epoch[MESSAGE_EPOCH_MAX];
 
     bool ready = cursor_u8(&in) == 1;
     cursor_text(&in, why, sizeof why);
     uint32_t size = cursor_u32(&in);
     const uint8_t *text = cursor_bytes(&in, size);
+    cursor_text(&in, epoch, sizeof epoch);
     ENSURE(cursor_done(&in), WHY_FORGED);
 
     health->ready = ready;
     memcpy(health->why, why, sizeof health->why);
+    memcpy(health->epoch, epoch, sizeof health->epoch);
     health->at_ms = now_ms;
     buffer_free(&health->metrics);
     health->metrics = BUFFER(FRONT_HEALTH_METRICS_BYTES_MAX);

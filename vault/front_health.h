@@ -11,6 +11,7 @@
 
 #include "base/frames.h"
 #include "base/http.h"
+#include "vault/message.h"
 
 #define FRONT_HEALTH_AGE_MAX_MS        5000
 #define FRONT_HEALTH_WHY_MAX           160u
@@ -21,6 +22,7 @@ struct front_health {
     char why[FRONT_HEALTH_WHY_MAX]; /* "" while ready. */
     int64_t at_ms;                  /* Monotonic; when the keeper said so. */
     struct buffer metrics;          /* The keeper's, as text. */
+    char epoch[MESSAGE_EPOCH_MAX];  /* CONTRACT_HEADER_EPOCH; "": none to send. */
 };
 
 /* Takes a MESSAGE_STATE in.  Fails with WHY_FORGED, and then nothing has changed, or as a buffer

@@ -49,9 +49,10 @@ struct keeper {
     struct frame_reader *signer_in;
     struct frame_writer *signer_out;
     struct note_key signer_key;
-    bool signer_known;   /* Its HELLO was checked. */
-    bool signer_greeted; /* Of those, this one has; nothing is sent to it before. */
-    bool signing;        /* A SIGN is out. */
+    struct epoch_fork fork; /* Where the log's epoch began. */
+    bool signer_known;      /* Its HELLO was checked. */
+    bool signer_greeted;    /* Of those, this one has; nothing is sent to it before. */
+    bool signing;           /* A SIGN is out. */
     uint64_t next_leaf;
     uint64_t signed_size;
     int64_t signed_ms;  /* When all entries were signed last, by the clock that does not jump. */
@@ -144,6 +145,8 @@ void keeper_record_second(struct keeper *keeper, int64_t now_ms);
  * where no try could help. */
 STATUS keeper_store_tick(struct keeper *keeper, int64_t now_ms);
 void keeper_store_close(struct keeper *keeper);
+/* The ring, from the rows of an open store. */
+STATUS keeper_store_load_keys(struct keeper *keeper, int64_t now_ms);
 
 /* --- keeper_sign.c --- */
 STATUS keeper_sign_attach(struct keeper *keeper, int fd);

@@ -9,8 +9,9 @@
 #include "policies/signer.h"
 #include "vault/keeper_inside.h"
 
-#define SIGN_LEAVES_MAX 4096u
-#define SIGN_WRITER_MAX (1u << 20)
+#define SIGN_LEAVES_MAX   4096u
+#define SIGN_WRITER_MAX   (1u << 20)
+#define SIGN_FRONTIER_MAX (8u + MERKLE_LEVELS_MAX * MERKLE_HASH_BYTES)
 
 STATUS keeper_sign_attach(struct keeper *keeper, int fd)
 {
@@ -32,18 +33,67 @@ void keeper_sign_detach(struct keeper *keeper)
     keeper->signing = false;
 }
 
+/* Offers the signer the tree that the operator's statement names; it answers with another HELLO. */
+static STATUS sign_fork(struct keeper *keeper)
+{
+    struct buffer frontier OWNED(buffer_free) = BUFFER(SIGN_FRONTIER_MAX);
+
+    TRY(audit_log_accepts(keeper->log, &keeper->settings->accept, &frontier));
+    struct buffer *out = frame_begin(keeper->signer_out, SIGNER_FORK, 0);
+    buffer_add(out, frontier.bytes, frontier.size);
+    TRY(frame_end(keeper->signer_out));
+    return frame_flush(keeper->signer_out, keeper->signer_fd);
+}
+
+/* Names what an operator would have to say for this store to go on. */
+static void sign_refuse(struct keeper *keeper, struct status status, const char *error,
+                        uint32_t epoch)
+{
+    struct epoch_statement statement = {.size = audit_log_size(keeper->log)};
+    char accept[EPOCH_TEXT_BYTES_MAX];
+
+    statement.epoch =
+        1 + (epoch > audit_log_epoch(keeper->log) ? epoch : audit_log_epoch(keeper->log));
+    audit_log_root(keeper->log, statement.root);
+    epoch_statement_text(&statement, accept);
+    log_failure(LOG_ERROR, "store_older_than_signed", status, "detail", error, "accept_rollback",
+                accept, NULL);
+}
+
+/* The entry about an epoch is on the disk before anything is signed in it. */
+static STATUS sign_new_epoch(struct keeper *keeper, const struct epoch_fork *fork, int64_t now_ms)
+{
+    struct audit_entry entry = {.actor = "keeper",
+                                .origin = "keeper",
+                                .ts_ms = now_ms,
+                                .bundle = policy_bundle(keeper->policy)};
+
+    TRY(audit_log_begin_epoch(keeper->log, keeper->batch, fork, &entry));
+    keeper_commit(keeper, now_ms);
+    ENSURE(!keeper->store_failed, WHY_IO);
+    log_event(LOG_WARN, "store_rolled_back", "origin", keeper->signer_key.name, NULL);
+    return STATUS_OK;
+}
+
 /* The signer says what it signed last: a store that does not reach that was rolled back. */
 static STATUS sign_hello(struct keeper *keeper, const struct frame *frame)
 {
     struct checkpoint last = {0};
+    struct epoch_fork fork = {0};
     char error[256] = "";
 
-    TRY(signer_hello_parse(frame, &last, &keeper->signer_key));
+    TRY(signer_hello_parse(frame, &last, &keeper->signer_key, &fork));
     struct status status = audit_log_check(keeper->log, &last, error, sizeof error);
     if (failed(status)) {
-        log_failure(LOG_ERROR, "store_older_than_signed", status, "detail", error, NULL);
+        if (status.why == WHY_CONFLICT && keeper->settings->accept.epoch > fork.epoch &&
+            !failed(sign_fork(keeper)))
+            return STATUS_OK;
+        sign_refuse(keeper, status, error, fork.epoch);
         return status;
     }
+    if (fork.epoch > audit_log_epoch(keeper->log))
+        TRY(sign_new_epoch(keeper, &fork, clock_now_ms()));
+    keeper->fork = fork;
     keeper->next_leaf = last.size;
     keeper->signed_size = last.size;
     keeper->signed_ms = clock_monotonic_ms();
@@ -79,6 +129,7 @@ static STATUS sign_frame(struct keeper *keeper, const struct frame *frame)
     if (frame->type == SIGNER_CHECKPOINT)
         return sign_checkpoint(keeper, frame);
     ENSURE(frame->type == SIGNER_REFUSED, WHY_FORGED);
+    ENSURE(keeper->signer_greeted, WHY_CONFLICT); /* It does not take the statement either. */
     keeper->next_leaf = cursor_u64(&in);
     keeper->signing = false;
     ENSURE(cursor_done(&in), WHY_FORGED);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/encode.h"
@@ -46,6 +47,19 @@ static void state_metrics(struct keeper *keeper, struct buffer *out)
     metrics_render(out);
 }
 
+/* What relays are told of the log; "" while there is nothing to tell. */
+static void state_epoch(const struct keeper *keeper, struct buffer *out)
+{
+    char fork[EPOCH_ENTRY_BYTES_MAX];
+    char text[MESSAGE_EPOCH_MAX] = "";
+
+    if (keeper->fork.epoch > 1) {
+        epoch_fork_text(&keeper->fork, fork);
+        (void)snprintf(text, sizeof text, "%u %s", (unsigned)keeper->fork.epoch, fork);
+    }
+    buffer_add_counted(out, text);
+}
+
 void keeper_say_state(struct keeper *keeper)
 {
     struct buffer text OWNED(buffer_free) = BUFFER(STATE_BYTES_MAX);
@@ -60,6 +74,7 @@ void keeper_say_state(struct keeper *keeper)
     buffer_add_counted(out, trouble);
     buffer_add_u32(out, (uint32_t)text.size);
     buffer_add(out, text.bytes, text.size);
+    state_epoch(keeper, out);
     struct status status = frame_end(keeper->front_out);
     if (failed(status))
         log_failure(LOG_ERROR, "state_not_said", status, NULL);

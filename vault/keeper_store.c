@@ -43,7 +43,7 @@ static STATUS store_open_db(struct keeper *keeper)
     return status;
 }
 
-static STATUS store_load_keys(struct keeper *keeper, int64_t now_ms)
+STATUS keeper_store_load_keys(struct keeper *keeper, int64_t now_ms)
 {
     OWNED(db_iterator_free) struct db_iterator *rows = NULL;
     uint8_t ignored[FINGERPRINT_BYTES];
@@ -107,7 +107,7 @@ static STATUS store_open_all(struct keeper *keeper, int64_t now_ms)
     uint32_t boot = 0;
 
     TRY(store_open_db(keeper));
-    TRY(store_load_keys(keeper, now_ms));
+    TRY(keeper_store_load_keys(keeper, now_ms));
     TRY(store_open(&keeper->store, keeper->db, keeper->ring));
     TRY(store_read(keeper));
     TRY(store_count_boot(keeper, &boot));

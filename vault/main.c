@@ -14,21 +14,28 @@
 #include "policies/signer_process.h"
 #include "vault/front.h"
 #include "vault/keeper.h"
+#include "vault/keeper_verify.h"
 #include "vault/settings.h"
 
-#define ERROR_MAX 768u
+#define ERROR_MAX       768u
+#define VERIFY_TEXT_MAX 16384u
 
 static const char usage[] =
-    "usage: cardkeep-vault --config FILE [--check]\n"
+    "usage: cardkeep-vault --config FILE [--check | --verify-store] [--accept-rollback WORD]\n"
     "\n"
     "Keeps cards and gives tokens for them; gives cards to relays that policies allow.\n"
     "\n"
     "  --config FILE  the configuration\n"
     "  --check        say what was understood of it, and leave\n"
+    "  --verify-store open every record of the store, say what does not open, and leave\n"
+    "  --accept-rollback SIZE:ROOT:EPOCH\n"
+    "                 go on from a store that is older than what was signed; the log line that\n"
+    "                 refuses it names the three, and both logs keep who said so\n"
     "  --version      say the version\n"
     "  --help         say this\n"
     "\n"
-    "Exit codes: 0 done, 1 failed and may be tried again, 2 wrong usage or configuration.\n"
+    "Exit codes: 0 done, 1 failed and may be tried again, or a store with something in it that\n"
+    "does not open, 2 wrong usage or configuration.\n"
     "\n"
     "  cardkeep-vault --config vault.yaml --check\n"
     "  curl --cert app.pem --key app.key --cacert ca.pem https://localhost:8443/v1/tokens \\\n"
@@ -49,7 +56,8 @@ static int run_signer(void *owner, int core_fd)
         .options = {.origin = settings->origin,
                     .key_path = settings->signer_key,
                     .state_path = settings->signer_state,
-                    .fd = core_fd},
+                    .fd = core_fd,
+                    .accept = &settings->accept},
         .component = "signer",
         .level = settings->log_level,
         .user = settings->user,
@@ -87,17 +95,59 @@ static int check(const struct settings *settings)
     return EXIT_SUCCESS;
 }
 
-static int run(const char *path, bool only_check)
+enum option { OPTION_VERIFY_STORE, OPTION_ACCEPT_ROLLBACK };
+
+static const struct daemon_option own_options[] = {
+    [OPTION_VERIFY_STORE] = {"verify-store", false},
+    [OPTION_ACCEPT_ROLLBACK] = {"accept-rollback", true},
+    {NULL, false},
+};
+
+static void show_progress(const char *kind, uint64_t rows)
+{
+    (void)fprintf(stderr, "\r%llu rows (%s) ", (unsigned long long)rows, kind);
+}
+
+static int verify_store(const struct settings *settings)
+{
+    struct buffer text OWNED(buffer_free) = BUFFER(VERIFY_TEXT_MAX);
+    /* The filter of system calls has no ioctl(), by which the C library knows a terminal. */
+    static char room[BUFSIZ];
+    bool terminal = isatty(STDERR_FILENO) == 1;
+
+    (void)setvbuf(stdout, room, _IOFBF, sizeof room);
+    enum keeper_verdict verdict =
+        keeper_verify_run(settings, terminal ? show_progress : NULL, &text);
+    if (terminal)
+        (void)fputs("\r", stderr);
+    (void)fputs(buffer_text(&text), stdout);
+    (void)fflush(stdout);
+    return verdict == KEEPER_VERIFY_GOOD  ? EXIT_SUCCESS
+           : verdict == KEEPER_VERIFY_BAD ? EXIT_FAILURE
+                                          : DAEMON_EXIT_USAGE;
+}
+
+static int run(const struct daemon_call *call)
 {
     struct settings settings OWNED(settings_close) = {0};
     char error[ERROR_MAX] = "";
 
-    if (failed(settings_read(path, &settings, error, sizeof error))) {
+    if (failed(settings_read(call->config_path, &settings, error, sizeof error))) {
         (void)fprintf(stderr, "cardkeep-vault: %s\n", error);
         return DAEMON_EXIT_USAGE;
     }
-    if (only_check)
+    if (call->only_check)
         return check(&settings);
+    if (call->values[OPTION_VERIFY_STORE] != NULL)
+        return verify_store(&settings);
+    const char *accept = call->values[OPTION_ACCEPT_ROLLBACK];
+    if (accept != NULL && failed(epoch_statement_take(accept, &settings.accept))) {
+        (void)fputs(
+            "cardkeep-vault: --accept-rollback takes SIZE:ROOT:EPOCH, as the log line has it "
+            "that refuses an older store\n",
+            stderr);
+        return DAEMON_EXIT_USAGE;
+    }
     struct supervise_options options = {
         .core_name = "keeper",
         .core = run_keeper,
@@ -110,8 +160,10 @@ static int run(const char *path, bool only_check)
 
 int main(int argc, char **argv)
 {
-    static const struct daemon_command command = {
-        .usage = usage, .version = "cardkeep-vault " CARDKEEP_VERSION, .run = run};
+    static const struct daemon_command command = {.usage = usage,
+                                                  .version = "cardkeep-vault " CARDKEEP_VERSION,
+                                                  .options = own_options,
+                                                  .run = run};
 
     return daemon_main(argc, argv, &command);
 }

@@ -24,10 +24,13 @@
 #include "vault/problem.h"
 #include "vault/view.h"
 
+#define MESSAGE_EPOCH_MAX 352u /* CONTRACT_HEADER_EPOCH with its NUL. */
+
 enum message_type {
     /* Keeper to front. */
     MESSAGE_STATE =
-        1, /* u8 ready, counted why, u32 size and metrics text: at start and each second. */
+        1, /* u8 ready, counted why, u32 size and metrics text, counted CONTRACT_HEADER_EPOCH: at
+              start and each second. */
     MESSAGE_PROBLEM, /* problem */
     MESSAGE_VIEW,    /* u8 replayed, view */
     MESSAGE_VIEWS,   /* u8 replayed, u16 count, of u8 good and view or problem */

@@ -19,6 +19,7 @@
 #include "base/http.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "policies/epoch.h"
 
 struct settings_listen {
     char host[64];
@@ -40,6 +41,7 @@ struct settings {
     const char *signer_key;
     const char *signer_state;
     const char *origin;
+    struct epoch_statement accept; /* From the command line: an older store may go on. */
     const char *policies;
     const char *backup_folder; /* NULL: no backups. */
     unsigned backup_keep;

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/own.h"
 #include "policies/audit_verify.h"
+#include "policies/epoch.h"
 #include "vault/cli/audit_fetch.h"
 #include "vault/cli/say.h"
 
@@ -42,6 +43,7 @@ static void verdict_say(const struct cli_arguments *arguments, const char *origi
         json_put_member_int(&writer, "checkpoints", (int64_t)verdict->checkpoints);
         json_put_member_int(&writer, "signed_entries", (int64_t)verdict->signed_size);
         json_put_member(&writer, "root", root);
+        json_put_member_int(&writer, "epoch", verdict->epoch);
         json_put_member(&writer, "trouble", verdict->trouble);
         json_end_object(&writer);
         say_out("%s\n", buffer_text(&text));
@@ -51,7 +53,11 @@ static void verdict_say(const struct cli_arguments *arguments, const char *origi
         say_out("%s is whole: %" PRIu64 " entries, %" PRIu64 " of them under %" PRIu64
                 " good checkpoints\nroot %s\n",
                 origin, verdict->entries, verdict->signed_size, verdict->checkpoints, root);
-    else
+    if (verdict->good && verdict->epoch > 1)
+        say_out("its store was exchanged for an older one: epoch %" PRIu32
+                " begins with entry %" PRIu64 ", which says from where to where\n",
+                verdict->epoch, verdict->epoch_entry);
+    if (!verdict->good)
         say_error("%s is not as it was signed: %s", origin, verdict->trouble);
 }
 
@@ -139,16 +145,15 @@ static void verify_on_checkpoint(void *owner, uint64_t seq, const char *text, si
 }
 
 /* The daemon's newest checkpoint is fetched first, so that what it covers must be in the pages. */
-static bool newest_read(const struct buffer *note, const struct note_key *key, uint64_t *out_size)
+static bool newest_read(const struct buffer *note, const char *origin, const struct note_key *key,
+                        uint64_t *out_size)
 {
-    const char *text = NULL;
-    size_t size = 0;
     struct checkpoint checkpoint;
+    uint32_t epoch = 0;
     *out_size = 0;
     if (note->size == 0)
         return true;
-    if (failed(note_open(note->bytes, note->size, key, 1, &text, &size)) ||
-        failed(checkpoint_parse(text, size, &checkpoint)))
+    if (failed(epoch_open(note->bytes, note->size, origin, key, &checkpoint, &epoch)))
         return false;
     *out_size = checkpoint.size;
     return true;
@@ -190,7 +195,7 @@ static enum cli_exit verify_daemon(const struct cli_arguments *arguments)
     if (code != CLI_DONE)
         return code;
     uint64_t newest = 0;
-    bool newest_good = newest_read(&note, &key, &newest);
+    bool newest_good = newest_read(&note, origin, &key, &newest);
     OWNED(audit_verify_free) struct audit_verify *verify = NULL;
     if (failed(audit_verify_new(origin, &key, &verify))) {
         say_error("there is not enough memory, or the origin is too long");
