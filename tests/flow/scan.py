@@ -141,7 +141,7 @@ class Watch:
         """{path: what it is}: the system's own, and what a process still has open."""
         found = {os.path.join(folder, name): "a file" for folder, _, names
                  in os.walk(self.system.folder) for name in names}
-        for pid, name in self.processes().items():
+        for pid, name in self.processes().items() if may_look() else ():
             for one in ("cmdline", "comm", "environ"):
                 found[f"/proc/{pid}/{one}"] = f"the {name}'s {one}"
             for descriptor in os.listdir(f"/proc/{pid}/fd"):
@@ -157,7 +157,8 @@ class Watch:
 
     def search(self):
         """Sentences, one for each place and shape."""
-        places = [("process", pid, f"the {name}") for pid, name in self.processes().items()]
+        places = [("process", pid, f"the {name}") for pid, name in self.processes().items()
+                  if may_look() or not closed_to_us(pid)]
         places += [("file", path, f"{what} {path}") for path, what in self.files().items()]
         needles = list(self.needles)
         orders = [f"pattern {needle.hex()}" for needle in needles]
@@ -199,5 +200,15 @@ class Watch:
 
 
 def may_look():
-    """Root may read every process; nobody else may read these."""
+    """Root may read every process.  Anybody else, the user that they run as among them, must not be
+    able to, and that is what is tested then."""
     return os.geteuid() == 0
+
+
+def closed_to_us(pid):
+    """True when this process cannot read that one's memory."""
+    try:
+        with open(f"/proc/{pid}/mem", "rb"):
+            return False
+    except PermissionError:
+        return True

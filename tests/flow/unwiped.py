@@ -35,8 +35,9 @@ def calls(path):
         if re.fullmatch(r"0x[0-9a-f]+", line):
             current = found.setdefault(int(line, 16) + 1, [])
             continue
-        source = os.path.normpath(next(lines).split(":")[0])
-        current.append(f"{source.removeprefix('build/../').removeprefix('../')}:{line}")
+        # However the build was told of the tree, our sources begin with one of its folders.
+        source = re.search(r"((?:base|keys|policies|relay|vault)/[\w/]+\.c):", next(lines))
+        current.append(f"{source.group(1) if source else '?'}:{line}")
     return found
 
 

@@ -6,7 +6,7 @@
  *         `read WHERE BYTES`; WHERE counts processes and files from 0, PATTERN patterns.
  *
  * What a process has mapped but cannot read itself is read too; pages that were never touched are
- * not, so that address space that was only set aside costs nothing. */
+ * not, nor pages that are still what the file behind them is. */
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -28,8 +28,10 @@
 #define FILTER_BITS       20u
 #define NONE              UINT32_MAX
 
-/* Of a page's entry in /proc/PID/pagemap: it is in memory, or in swap. */
-#define PAGE_EXISTS (UINT64_C(3) << 62)
+/* Of a page's entry in /proc/PID/pagemap: it is in memory, or in swap; and it is a file's own, which
+ * in a private mapping nobody has written to. */
+#define PAGE_EXISTS  (UINT64_C(3) << 62)
+#define PAGE_OF_FILE (UINT64_C(1) << 61)
 
 struct pattern {
     uint8_t *bytes;
@@ -133,31 +135,43 @@ static void scan_pages(int memory, uint64_t first, uint64_t end, const char *reg
     }
 }
 
-static void scan_region(int memory, int pagemap, uint64_t first, uint64_t end, const char *region)
+static bool is_worth_reading(uint64_t entry, bool shared)
+{
+    return (entry & PAGE_EXISTS) != 0 && (shared || (entry & PAGE_OF_FILE) == 0);
+}
+
+struct region {
+    uint64_t first;
+    uint64_t end;
+    bool shared;
+    const char *name;
+};
+
+static void scan_region(int memory, int pagemap, const struct region *region)
 {
     static uint64_t entries[PAGES_AT_ONCE];
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t run = 0; /* Where the pages without a gap began; 0: there is a gap. */
 
-    for (uint64_t at = first; at < end;) {
-        uint64_t pages = (end - at) / page;
+    for (uint64_t at = region->first; at < region->end;) {
+        uint64_t pages = (region->end - at) / page;
         size_t want = pages < PAGES_AT_ONCE ? (size_t)pages : PAGES_AT_ONCE;
         ssize_t got = pread(pagemap, entries, want * sizeof entries[0],
                             (off_t)(at / page * sizeof entries[0]));
         if (got <= 0)
             break;
         for (size_t i = 0; i < (size_t)got / sizeof entries[0]; i++, at += page) {
-            bool exists = (entries[i] & PAGE_EXISTS) != 0;
-            if (exists && run == 0)
+            bool worth = is_worth_reading(entries[i], region->shared);
+            if (worth && run == 0)
                 run = at;
-            if (!exists && run != 0) {
-                scan_pages(memory, run, at, region);
+            if (!worth && run != 0) {
+                scan_pages(memory, run, at, region->name);
                 run = 0;
             }
         }
     }
     if (run != 0)
-        scan_pages(memory, run, end, region);
+        scan_pages(memory, run, region->end, region->name);
 }
 
 static int open_of(const char *pid, const char *name)
@@ -179,15 +193,18 @@ static void scan_process(const char *pid)
     if (maps == NULL)
         fail("maps");
     while (fgets(line, sizeof line, maps) != NULL) {
-        uint64_t first = 0;
-        uint64_t end = 0;
+        struct region region = {.name = "anonymous"};
+        char rights[5] = "";
         int name_at = 0;
         line[strcspn(line, "\n")] = '\0';
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %*s %*s %n", &first, &end, &name_at) < 2)
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %*s %n", &region.first, &region.end,
+                   rights, &name_at) < 3)
             fail("a line of maps");
-        const char *region = name_at > 0 && line[name_at] != '\0' ? line + name_at : "anonymous";
-        if (strcmp(region, "[vsyscall]") != 0 && strcmp(region, "[vvar]") != 0)
-            scan_region(memory, pagemap, first, end, region);
+        region.shared = rights[3] == 's';
+        if (name_at > 0 && line[name_at] != '\0')
+            region.name = line + name_at;
+        if (strcmp(region.name, "[vsyscall]") != 0 && strcmp(region.name, "[vvar]") != 0)
+            scan_region(memory, pagemap, &region);
     }
     (void)fclose(maps);
     close(pagemap);

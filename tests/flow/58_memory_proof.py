@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does the search of the other files find what is not wiped?  One call that wipes after another is
+switched off in the running programs (unwiped.py), and what it was there for must be found.
+
+Everything that is freed at the front and the relay is wiped once more as it is freed, so that each
+is switched off together with that second wall.
+"""
+import json
+import time
+
+from harness import KEY, check, equal, payment
+from scan import Watch, drawn_text, may_look
+from unwiped import Unwiped
+from wire import Http2, Wire, request
+
+TOKENS = "/v1/tokens"
+BATCH = "/v1/tokens/batch"
+SECOND_WALL = "base/wipe.c:free"
+TRIES = 5
+
+
+def prepare(system):
+    system.unwiped = Unwiped(system)
+
+
+def _batch(bodies):
+    return b'{"cards": [' + b", ".join(bodies) + b"]}"
+
+
+def _broken_batch(system, watch):
+    """A long request with a short answer, which overwrites little of it."""
+    body = _batch([watch.body("a card of a batch") for _ in range(60)])[:-1]
+    one, two = Wire(system), Http2(system)
+    one.send(request("POST", BATCH, body))
+    equal([one.answer(), two.ask("POST", BATCH, body)], [400, 400], "refused")
+    return one, two
+
+
+def _leases(count):
+    def leases(system, watch):
+        two = Http2(system)
+        equal(two.ask("POST", BATCH, _batch([watch.body("a card lent") for _ in range(count)])), 200,
+              "tokenizing")
+        body = json.dumps({"leases": [{
+            "submission_id": "sub_" + drawn_text(), "destination": "sandbox", "purpose": "payment",
+            "on_behalf_of": "shop", "tokens": [one["token"]], "cvv_tokens": []}
+            for one in json.loads(two.bodies[1])["results"]]}).encode()
+        lent = Http2(system, "relay")
+        equal(lent.ask("POST", "/v1/leases", body), 200, "leasing")
+        return two, lent
+    return leases
+
+
+def _next_begun(system, watch):
+    """The beginning of the next request keeps the buffer that holds both."""
+    one, two = Wire(system), Http2(system)
+    one.send(request("POST", TOKENS, watch.body("a card before another request")) + b"GET /v1/to")
+    two.wire.send(two.post(TOKENS, watch.body("a card before another frame")) + b"\0\0\5\1")
+    equal([one.answer()] + two.answers(), [201, 201], "taken")
+    return one, two
+
+
+def _header(system, watch):
+    two = Http2(system)
+    equal(two.ask("GET", TOKENS + "/x", b"", X_Number=watch.card("a card in a header")), 404, "none")
+    return (two,)
+
+
+def _echoes(system, watch):
+    """Of several sizes, for it is chance which of libcurl's buffers are taken for what comes."""
+    relay = system.relay()
+    for count in (0, 2, 40, 120):
+        card = json.loads(watch.body("a card echoed"))
+        del card["purchase"]
+        made = system.token(**card)
+        fields = [(f"metadata[a{index}]", "x" * 490) for index in range(count)]
+        answer = relay.post("/sandbox/v1/payment_intents", fields + payment(
+            made["token"], made["cvv"]["token"]), headers={**KEY, "Sandbox-Behaviour": "echo"})
+        check(answer.status < 500, f"{answer!r}")
+    return (relay,)
+
+
+PROOFS = (
+    (("libssl",), _broken_batch),
+    (("base/wipe.c:h2o_buffer__do_free",), _broken_batch),
+    (("base/wipe.c:h2o_mem_free_recycle",), _leases(1)),
+    (("base/wipe.c:h2o_mem_clear_pool",), _leases(40)),
+    ((), _header),  # The second wall itself.
+    (("base/http_call.c:wipe_input",), _next_begun),
+    (("base/http_answer.c:http_answer",), _next_begun),
+    (("base/client.c:wiping_free",), _echoes),
+    (("base/buffer.c:buffer_free",), _leases(1)),
+    (("base/buffer.c:buffer_clear",), _leases(1)),
+    (("base/buffer.c:buffer_grow",), _leases(40)),
+    (("base/buffer.c:buffer_consume", "base/frames.c:sent_count"), _next_begun),
+    (("base/frames.c:lent_take_back",), _next_begun),
+    (("base/secret.c:slot_return",), _next_begun),
+    (("keys/box.c:box_open",), _leases(1)),
+    (("keys/box.c:cipher_append",), _next_begun),
+)
+
+
+def _close(wires):
+    for wire in wires:
+        (wire.wire if isinstance(wire, Http2) else wire).close()
+
+
+def _missed(system, names, situation):
+    """The first try that leaves something, and what; None when none does."""
+    for _ in range(TRIES):
+        system.unwiped.switch_off(SECOND_WALL, *names)
+        watch = Watch(system)
+        wires = situation(system, watch)
+        end = time.monotonic() + 0.5
+        found = watch.search()
+        while not found and time.monotonic() < end:
+            found = watch.search()
+        system.unwiped.switch_on()
+        _close(wires)
+        if found:
+            return found
+    return None
+
+
+def each_situation_leaves_nothing_while_all_of_them_wipe(system):
+    for situation in dict.fromkeys(situation for _, situation in PROOFS):
+        watch = Watch(system)
+        wires = situation(system, watch)
+        watch.clean()
+        _close(wires)
+
+
+def each_call_that_wipes_is_missed_when_it_does_nothing(system):
+    if not may_look():
+        return
+    silent = [names or (SECOND_WALL,) for names, situation in PROOFS
+              if _missed(system, names, situation) is None]
+    equal(silent, [], "calls that wipe, and nobody would miss them")
+
+
+def and_all_is_wiped_again_once_they_are_switched_on(system):
+    each_situation_leaves_nothing_while_all_of_them_wipe(system)
