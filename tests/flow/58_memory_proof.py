@@ -17,6 +17,8 @@ TOKENS = "/v1/tokens"
 BATCH = "/v1/tokens/batch"
 SECOND_WALL = "base/wipe.c:free"
 TRIES = 5
+# What builds on these counts on room that is zero: a daemon without them may stumble.
+CRIPPLING = ("base/buffer.c:", "base/frames.c:")
 
 
 def prepare(system):
@@ -39,8 +41,8 @@ def _broken_batch(system, watch):
 def _leases(count):
     def leases(system, watch):
         two = Http2(system)
-        equal(two.ask("POST", BATCH, _batch([watch.body("a card lent") for _ in range(count)])), 200,
-              "tokenizing")
+        body = _batch([watch.body("a card lent") for _ in range(count)])
+        equal(two.ask("POST", BATCH, body), 200, "tokenizing")
         body = json.dumps({"leases": [{
             "submission_id": "sub_" + drawn_text(), "destination": "sandbox", "purpose": "payment",
             "on_behalf_of": "shop", "tokens": [one["token"]], "cvv_tokens": []}
@@ -61,8 +63,8 @@ def _next_begun(system, watch):
 
 
 def _header(system, watch):
-    two = Http2(system)
-    equal(two.ask("GET", TOKENS + "/x", b"", X_Number=watch.card("a card in a header")), 404, "none")
+    two, number = Http2(system), watch.card("a card in a header")
+    equal(two.ask("GET", TOKENS + "/x", b"", X_Number=number), 404, "no such token")
     return (two,)
 
 
@@ -107,16 +109,25 @@ def _close(wires):
 
 def _missed(system, names, situation):
     """The first try that leaves something, and what; None when none does."""
+    crippling = any(name.startswith(CRIPPLING) for name in names)
     for _ in range(TRIES):
-        system.unwiped.switch_off(SECOND_WALL, *names)
-        watch = Watch(system)
-        wires = situation(system, watch)
-        end = time.monotonic() + 0.5
-        found = watch.search()
-        while not found and time.monotonic() < end:
+        watch, wires = Watch(system), ()
+        try:
+            system.unwiped.switch_off(SECOND_WALL, *names)
+            wires = situation(system, watch)
+        except (AssertionError, OSError):
+            check(crippling, f"{names}: it works without them")
+        try:
+            end = time.monotonic() + 0.5
             found = watch.search()
-        system.unwiped.switch_on()
+            while not found and time.monotonic() < end:
+                found = watch.search()
+        finally:
+            system.unwiped.switch_on()
         _close(wires)
+        if crippling:
+            system.kill("vault")
+            system.start("vault")
         if found:
             return found
     return None

@@ -28,8 +28,8 @@
 #define FILTER_BITS       20u
 #define NONE              UINT32_MAX
 
-/* Of a page's entry in /proc/PID/pagemap: it is in memory, or in swap; and it is a file's own, which
- * in a private mapping nobody has written to. */
+/* Of a page's entry in /proc/PID/pagemap: it is in memory, or in swap; and it is a file's own,
+ * which in a private mapping nobody has written to. */
 #define PAGE_EXISTS  (UINT64_C(3) << 62)
 #define PAGE_OF_FILE (UINT64_C(1) << 61)
 
