@@ -12,7 +12,7 @@ import threading
 import raw_h2
 from harness import check, equal, wait_until
 from rounds import rounds
-from scan import PART, Watch, drawn_card, drawn_text, shapes
+from scan import PART, Watch, drawn_card, drawn_text, may_look, shapes
 from wire import Http2, Wire, request
 
 SOAK = True
@@ -361,6 +361,6 @@ def a_number_where_none_belongs_leaves_nothing(system):
     indexed.wire.send(raw_h2.frame(raw_h2.HEADERS, raw_h2.END_HEADERS | raw_h2.END_STREAM,
                                    indexed.stream, block))
     equal(indexed.answers(), [404], "with a header to be kept")
-    check(watch.search(), "the table of the connection has it")
+    check(watch.search() or not may_look(), "the table of the connection has it")
     indexed.wire.close()
     watch.clean()

@@ -9,7 +9,7 @@ import json
 import time
 
 from harness import KEY, check, equal, payment
-from scan import Watch, drawn_text, may_look
+from scan import Watch, closed, drawn_text, may_look
 from unwiped import Unwiped
 from wire import Http2, Wire, request
 
@@ -90,7 +90,7 @@ PROOFS = (
     ((), _header),  # The second wall itself.
     (("base/http_call.c:wipe_input",), _next_begun),
     (("base/http_answer.c:http_answer",), _next_begun),
-    (("base/client.c:wiping_free",), _echoes),
+    (("base/wipe.c:wipe_free",), _echoes),
     (("base/buffer.c:buffer_free",), _leases(1)),
     (("base/buffer.c:buffer_clear",), _leases(1)),
     (("base/buffer.c:buffer_grow",), _leases(40)),
@@ -143,6 +143,7 @@ def each_situation_leaves_nothing_while_all_of_them_wipe(system):
 
 def each_call_that_wipes_is_missed_when_it_does_nothing(system):
     if not may_look():
+        closed(system)
         return
     silent = [names or (SECOND_WALL,) for names, situation in PROOFS
               if _missed(system, names, situation) is None]

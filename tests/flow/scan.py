@@ -132,7 +132,9 @@ class Watch:
         return text.encode()
 
     def processes(self):
-        """{pid: name}, both daemons' supervisors among them."""
+        """{pid: name} of what may be looked into, both daemons' supervisors among them."""
+        if not may_look():
+            return {}
         return {pid: f"{daemon}'s {name}" for daemon in ("vault", "relay")
                 if daemon in self.system.running
                 for pid, name in self.system.family(daemon).items()}
@@ -141,7 +143,7 @@ class Watch:
         """{path: what it is}: the system's own, and what a process still has open."""
         found = {os.path.join(folder, name): "a file" for folder, _, names
                  in os.walk(self.system.folder) for name in names}
-        for pid, name in self.processes().items() if may_look() else ():
+        for pid, name in self.processes().items():
             for one in ("cmdline", "comm", "environ"):
                 found[f"/proc/{pid}/{one}"] = f"the {name}'s {one}"
             for descriptor in os.listdir(f"/proc/{pid}/fd"):
@@ -157,8 +159,7 @@ class Watch:
 
     def search(self):
         """Sentences, one for each place and shape."""
-        places = [("process", pid, f"the {name}") for pid, name in self.processes().items()
-                  if may_look() or not closed_to_us(pid)]
+        places = [("process", pid, f"the {name}") for pid, name in self.processes().items()]
         places += [("file", path, f"{what} {path}") for path, what in self.files().items()]
         needles = list(self.needles)
         orders = [f"pattern {needle.hex()}" for needle in needles]
@@ -189,6 +190,8 @@ class Watch:
     def clean(self, patience_s=SETTLED_S):
         """Nothing is left of anything watched for, once what was under way is over."""
         left = []
+        if not may_look():
+            closed(self.system)
 
         def none():
             left[:] = self.search() + self.names()
@@ -201,14 +204,18 @@ class Watch:
 
 def may_look():
     """Root may read every process.  Anybody else, the user that they run as among them, must not be
-    able to, and that is what is tested then."""
+    able to, and that is what is tested then: closed()."""
     return os.geteuid() == 0
 
 
-def closed_to_us(pid):
-    """True when this process cannot read that one's memory."""
-    try:
-        with open(f"/proc/{pid}/mem", "rb"):
-            return False
-    except PermissionError:
-        return True
+def closed(system):
+    """No process that sees a card lets its own user read its memory."""
+    for daemon in system.running.keys() - {"sandbox"}:
+        for pid, name in system.family(daemon).items():
+            if pid == system.running[daemon].pid:
+                continue  # The supervisor has nothing to hide.
+            try:
+                with open(f"/proc/{pid}/mem", "rb"):
+                    check(False, f"who is not root can read the {daemon}'s {name}")
+            except PermissionError:
+                pass
