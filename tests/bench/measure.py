@@ -100,6 +100,7 @@ class Bench:
         """{what: process ids} of all that works for a request."""
         system = self.ours()
         found = {name: list(system.family(name)) for name in ("vault", "relay", "sandbox")}
+        found["keeper"] = [system.part("vault", "keeper")]
         if self.nginx is not None:
             found["nginx"] = self.nginx.pids()
         return found
@@ -108,7 +109,7 @@ class Bench:
         """What cardkeep-load says; `cpu_us_by` has the CPU time a request of each daemon."""
         port = self.nginx.port if target == "nginx" else self.ours().ports[target]
         watched = self.watched()
-        watch = [word for pids in watched.values() for pid in pids
+        watch = [word for pid in sorted({pid for pids in watched.values() for pid in pids})
                  for word in ("--watch", str(pid))]
         process = subprocess.Popen(self.command(port, who, kind, *options, *watch, http1=http1),
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

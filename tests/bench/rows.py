@@ -90,6 +90,9 @@ def tokenizing(quick):
                   (f"tokenize {in_flight}", f"PostgreSQL {clients}"),
                   cpu(f"tokenize {in_flight}", "vault"), f"PostgreSQL, {clients} clients",
                   figure(f"PostgreSQL {clients}", "cpu_us"), most=most, of_value=True)
+        yield Row(f"tokenize, keeper's CPU at {in_flight}", "µs", (f"tokenize {in_flight}",),
+                  cpu(f"tokenize {in_flight}", "keeper"), "all of the vault's",
+                  cpu(f"tokenize {in_flight}", "vault"))
     yield Row("tokenize, p99 at 64 in flight", "µs", ("tokenize 64", "append"),
               figure("tokenize 64", "p99_us"), "a synced append, p50", figure("append", "p50_us"),
               most=20)
