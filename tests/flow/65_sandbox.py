@@ -6,18 +6,29 @@ tests as root starts both daemons as root too, to become somebody else: by name 
 """
 import os
 import socket
+import ssl
 import stat
 import subprocess
+import threading
+import warnings
 
 import astray
-from harness import MASTERCARD, check, equal, pay, wait_until
+from harness import (KEY, MASTERCARD, check, equal, outcome, pay, payment, problem,
+                     wait_until)
 
+warnings.filterwarnings("ignore", "ssl.TLSVersion")  # It is what is to be refused.
 NOBODY = 65534
 PARTS = (("vault", "keeper"), ("vault", "front"), ("vault", "signer"),
          ("relay", "relay"), ("relay", "signer"))
-PROVIDERS = """openssl_conf = all
+OPENSSL = """openssl_conf = all
 [all]
 providers = providers
+ssl_conf = ssl
+[ssl]
+system_default = all_versions
+[all_versions]
+MinProtocol = TLSv1
+CipherString = DEFAULT@SECLEVEL=0
 [providers]
 default = active
 legacy = active
@@ -25,6 +36,7 @@ legacy = active
 activate = 1
 """
 orders = {}
+old_gateway = []
 
 
 def _as_root():
@@ -41,9 +53,20 @@ def _give(system, user):
 
 
 def prepare(system):
-    # A host whose OpenSSL has a provider to load, as those with FIPS have.
+    # A host whose OpenSSL has a provider to load, as those with FIPS have, and takes any version.
     with open(system.path("openssl.cnf"), "w", encoding="utf-8") as file:
-        file.write(PROVIDERS)
+        file.write(OPENSSL)
+    old_gateway.append(socket.create_server(("127.0.0.1", 0)))
+    system.edit("relay.yaml", "destinations:\n", f"""destinations:
+  old:
+    gateway: sandbox
+    host: localhost
+    port: {old_gateway[0].getsockname()[1]}
+    authorities: tls/ca.pem
+    allow: ["127.0.0.0/8", "::1/128"]
+""")
+    system.edit("policies.yaml", "  stripe-sandbox: {}\n", "  stripe-sandbox: {}\n  old: {}\n")
+    system.edit("policies.yaml", "[sandbox, stripe-sandbox]", "[sandbox, stripe-sandbox, old]")
     orders.update(astray.install(system, OPENSSL_CONF=system.path("openssl.cnf")))
     if _as_root():
         system.edit("vault.yaml", "data: data/vault\n", "data: data/vault\nuser: nobody\n")
@@ -115,6 +138,51 @@ def what_the_host_adds_to_openssl_is_loaded_before_code_cannot_be(system):
             check(not _as_root(), "who is not root sees that all have started, and no more")
 
 
+def _old_context(context):
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    return context
+
+
+def _old_client(system):
+    return _old_context(ssl.create_default_context(cafile=system.path("tls/ca.pem")))
+
+
+def an_older_tls_is_refused_whatever_the_host_would_take(system):
+    context = _old_context(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    context.load_cert_chain(system.path("tls/sandbox.pem"), system.path("tls/sandbox.key"))
+    outcomes = []
+
+    def serve():
+        for _ in range(2):
+            connection, _ = old_gateway[0].accept()
+            try:
+                with context.wrap_socket(connection, server_side=True) as stream:
+                    outcomes.append(stream.version())
+            except ssl.SSLError:
+                outcomes.append("refused")
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    # This one would be spoken to by who takes it.
+    with socket.create_connection(old_gateway[0].getsockname(), 20) as plain:
+        with _old_client(system).wrap_socket(plain, server_hostname="localhost") as stream:
+            equal(stream.version(), "TLSv1.1", "what it speaks")
+    answer = system.relay().post("/old/v1/payment_intents", payment(system.token()["token"]),
+                                 headers=KEY)
+    problem(answer, 502, "gateway_tls")
+    outcome(answer, "not_sent", True, "network")
+    thread.join(20)
+    equal(outcomes, ["TLSv1.1", "refused"], "what the gateway saw")
+    for name in ("vault", "relay"):
+        with socket.create_connection(("127.0.0.1", system.ports[name]), 20) as plain:
+            try:
+                _old_client(system).wrap_socket(plain, server_hostname="localhost").close()
+                check(False, f"the {name} takes an older TLS")
+            except ssl.SSLError:
+                pass
+
+
 def all_that_they_write_is_theirs_alone(system):
     seen = 0
     for folder, _, names in os.walk(system.path("data")):
@@ -165,6 +233,12 @@ def who_has_no_business_in_the_network_dies_of_a_socket(system):
             check(False, "somebody else got through")
         except BlockingIOError:
             pass
+
+
+def who_listens_already_does_not_listen_anew(system):
+    equal(_call(system, "vault", "front", "socket"), "SIGSYS", "a further socket of the front")
+    equal(_call(system, "relay", "relay", "listen"), "SIGSYS", "a further listener of the relay")
+    _recovered(system)
 
 
 def a_call_that_no_part_makes_is_its_end_and_is_in_the_log(system):

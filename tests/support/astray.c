@@ -86,6 +86,8 @@ static int make_call(const char *call, char *path)
         return dial(path);
     if (strcmp(call, "socket") == 0)
         return of_descriptor(socket(AF_INET, SOCK_STREAM, 0));
+    if (strcmp(call, "listen") == 0)
+        return of_result(listen(socket(AF_INET, SOCK_STREAM, 0), 1));
     if (strcmp(call, "fork") == 0)
         return of_result(fork());
     if (strcmp(call, "exec") == 0)
