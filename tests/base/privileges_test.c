@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,14 +34,16 @@ static const char *line(const char *name)
     return at + strspn(at, " \t");
 }
 
-/* Groups that a root of this host may have; true where we are root. */
-static bool as_root_of_some_groups(void)
+/* Groups that a root of this host may have, and capabilities that a change of user would leave to
+ * it; true where we are root. */
+static bool as_root_of_much(void)
 {
     static const gid_t groups[] = {0, 4242};
 
     if (geteuid() != 0)
         return false;
     cr_assert_eq(setgroups(2, groups), 0);
+    cr_assert_eq(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), 0);
     return true;
 }
 
@@ -55,7 +58,7 @@ static void expect_no_capability(void)
 
 Test(privileges, a_user_s_name_is_become_for_good)
 {
-    bool is_root = as_root_of_some_groups();
+    bool is_root = as_root_of_much();
     cr_assert(!failed(privileges_drop("nobody")));
     expect_no_capability();
     cr_expect_neq(getuid(), 0);
@@ -71,7 +74,7 @@ Test(privileges, a_user_s_name_is_become_for_good)
 
 Test(privileges, a_number_that_has_no_name_is_a_user_without_groups)
 {
-    bool is_root = as_root_of_some_groups();
+    bool is_root = as_root_of_much();
     cr_assert(!failed(privileges_drop("54321")));
     expect_no_capability();
     if (is_root) {
