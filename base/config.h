@@ -90,6 +90,8 @@ unsigned config_line(const struct config_node *node);
 
 /* Fails with WHY_BAD_INPUT when anything was wrong or any key was never asked for. */
 STATUS config_finish(struct config *config);
+/* Memory ran out on what stands in it: config_finish() fails with WHY_NO_MEMORY. */
+void config_no_memory(struct config *config);
 /* "" while nothing is wrong. */
 const char *config_error(const struct config *config);
 

@@ -162,13 +162,13 @@ const char *config_path(struct config *config, const struct config_node *map, co
     size_t size = folder_size + strlen(path) + 1;
     char *joined = calloc(1, size);
     if (joined == NULL) {
-        config_complain(config, map, "memory is out");
+        config_no_memory(config);
         return NULL;
     }
     snprintf(joined, size, "%.*s%s", (int)folder_size, config->name, path);
     if (!config_tree_add((void ***)&config->texts, &config->text_count, joined)) {
         free(joined);
-        config_complain(config, map, "memory is out");
+        config_no_memory(config);
         return NULL;
     }
     return joined;

@@ -164,6 +164,12 @@ static void complain_unknown(struct config *config, const struct config_node *no
                     used > 0 ? "; there can be " : ", where none is taken", known);
 }
 
+void config_no_memory(struct config *config)
+{
+    config->no_memory = true;
+    config_complain(config, NULL, "memory is out");
+}
+
 STATUS config_finish(struct config *config)
 {
     assert(config != NULL);
@@ -171,6 +177,7 @@ STATUS config_finish(struct config *config)
     for (unsigned i = 0; i < config->node_count && config->error[0] == '\0'; i++)
         if (config->nodes[i]->key != NULL && !config->nodes[i]->asked)
             complain_unknown(config, config->nodes[i]);
+    ENSURE(!config->no_memory, WHY_NO_MEMORY);
     ENSURE(config->error[0] == '\0', WHY_BAD_INPUT);
     return STATUS_OK;
 }

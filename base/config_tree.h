@@ -45,6 +45,7 @@ struct config {
     struct config_node *root;
     char **texts; /* Paths that were made; lent to callers. */
     unsigned text_count;
+    bool no_memory; /* Nothing is wrong with the file. */
     char error[CONFIG_ERROR_MAX];
 };
 

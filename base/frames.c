@@ -248,6 +248,13 @@ static STATUS frame_queue(struct frame_writer *writer)
     return STATUS_OK;
 }
 
+void frame_drop(struct frame_writer *writer)
+{
+    assert(writer->is_open);
+    buffer_clear(&writer->body);
+    writer->is_open = false;
+}
+
 STATUS frame_end(struct frame_writer *writer)
 {
     assert(writer != NULL);

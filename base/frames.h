@@ -55,6 +55,8 @@ void frame_writer_free(struct frame_writer **writer);
  * of it will be sent. */
 struct buffer *frame_begin(struct frame_writer *writer, uint8_t type, uint64_t id);
 STATUS frame_end(struct frame_writer *writer);
+/* Forgets the frame that is open, in the place of frame_end(). */
+void frame_drop(struct frame_writer *writer);
 
 /* Bytes that wait. */
 size_t frame_writer_waiting(const struct frame_writer *writer);

@@ -191,6 +191,17 @@ Test(frames, that_do_not_fit_are_taken_back_whole)
     cr_assert_eq(next_why(), WHY_NOT_FOUND);
 }
 
+Test(frames, that_are_dropped_leave_no_trace)
+{
+    cr_assert_eq(queue(1, 1, "kept", 4), WHY_NONE);
+    size_t waiting = frame_writer_waiting(writer);
+    buffer_add(frame_begin(writer, 2, 2), "dropped", 7);
+    frame_drop(writer);
+    cr_expect_eq(frame_writer_waiting(writer), waiting);
+    cr_expect_eq(queue(3, 3, "next", 4), WHY_NONE, "the next one begins anew");
+    cr_expect_eq(frame_writer_waiting(writer), 2 * waiting);
+}
+
 Test(frames, stay_sound_when_an_author_spoils_or_clears_the_lent_buffer)
 {
     struct frame frame;
