@@ -125,8 +125,9 @@ static STATUS open_base(struct audit_log *log)
     TRY(status);
     audit_tree_key(size, key);
     key[AUDIT_SIZE_KEY_BYTES] = 'f';
-    ENSURE(!failed(db_get(log->db, log->families.checkpoints, key, AUDIT_SIZE_KEY_BYTES, &note)),
-           WHY_FORGED);
+    status = db_get(log->db, log->families.checkpoints, key, AUDIT_SIZE_KEY_BYTES, &note);
+    ENSURE(status.why != WHY_NOT_FOUND, WHY_FORGED);
+    TRY(status);
     ENSURE(!failed(checkpoint_read(log, note.bytes, note.size, &checkpoint, &epoch)), WHY_FORGED);
     ENSURE(epoch <= log->epoch, WHY_FORGED);
     TRY(db_get(log->db, log->families.checkpoints, key, sizeof key, &log->row));
@@ -303,6 +304,7 @@ void audit_log_rewind(struct audit_log *log, uint64_t seq)
     assert(seq >= log->committed.size && seq <= audit_log_next_seq(log));
     size_t kept = (size_t)(seq - log->committed.size) * MERKLE_HASH_BYTES;
 
+    log->pending.why = WHY_NONE; /* What there was no memory for is taken back with the rest. */
     if (kept == log->pending.size)
         return;
     memset(log->pending.bytes + kept, 0,

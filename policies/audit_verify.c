@@ -24,6 +24,7 @@ struct audit_verify {
     bool waits;                      /* `ahead` does. */
     uint32_t ahead_epoch;
     struct json_node *nodes;
+    bool no_memory; /* There is no verdict, then. */
     struct audit_verdict verdict;
 };
 
@@ -200,13 +201,14 @@ struct walk {
 };
 
 /* What later starts rely on is no evidence, but it has to be what the entries lead to. */
-static bool frontier_is(const struct audit_verify *verify, const void *row, size_t size)
+static bool frontier_is(struct audit_verify *verify, const void *row, size_t size)
 {
     OWNED(buffer_free)
     struct buffer own = BUFFER(AUDIT_SIZE_KEY_BYTES + sizeof verify->frontier.nodes);
 
     merkle_frontier_encode(&verify->frontier, &own);
-    return !failed(buffer_status(&own)) && own.size == size && memcmp(own.bytes, row, size) == 0;
+    verify->no_memory = verify->no_memory || failed(buffer_status(&own));
+    return own.size == size && memcmp(own.bytes, row, size) == 0;
 }
 
 /* Feeds the checkpoint rows that belong where the entries have come to; at the end of the entries,
@@ -325,6 +327,7 @@ STATUS audit_verify_store(struct db *db, const struct audit_families *families, 
     TRY(walk_entries(&walk));
     TRY(verify_state(verify, db, families->state));
     TRY(verify_epoch(verify, db, families->state));
+    ENSURE(!verify->no_memory, WHY_NO_MEMORY);
     audit_verify_end(verify, out_verdict);
     return STATUS_OK;
 }
