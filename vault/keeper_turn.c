@@ -76,9 +76,15 @@ struct buffer *keeper_answer(struct keeper_op *op, enum message_type type)
 
 STATUS keeper_answer_end(struct keeper_op *op)
 {
-    TRY(frame_end(op->keeper->front_out));
-    buffer_add_u64(&op->keeper->answered, op->frame_id);
-    return buffer_status(&op->keeper->answered);
+    struct buffer *answered = &op->keeper->answered;
+
+    /* First: an answer that could not be taken back must not be queued. */
+    buffer_add_u64(answered, op->frame_id);
+    struct status noted = buffer_status(answered);
+    if (failed(noted))
+        frame_drop(op->keeper->front_out);
+    TRY(noted);
+    return frame_end(op->keeper->front_out);
 }
 
 static void turn_answer_problem(struct keeper *keeper, uint64_t frame_id,
