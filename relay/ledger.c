@@ -78,12 +78,13 @@ STATUS ledger_audit(struct ledger *ledger, struct db_batch *batch, struct audit_
     return audit_log_append(ledger->log, batch, entry, &seq);
 }
 
-void ledger_note_intent(struct ledger *ledger, const char *id)
+STATUS ledger_note_intent(struct ledger *ledger, const char *id)
 {
     char padded[LEDGER_ID_MAX] = "";
 
     memcpy(padded, id, strlen(id));
     buffer_add(&ledger->intents, padded, sizeof padded);
+    return buffer_status(&ledger->intents);
 }
 
 /* After a failed commit: opens the store again and reads the log from it.  A batch whose sync

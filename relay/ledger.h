@@ -81,7 +81,7 @@ STATUS ledger_audit(struct ledger *ledger, struct db_batch *batch, struct audit_
 
 /* In an `apply`: what this batch begins.  Should the batch fail and yet come back with the store,
  * it is closed again as refused. */
-void ledger_note_intent(struct ledger *ledger, const char *id);
+STATUS ledger_note_intent(struct ledger *ledger, const char *id);
 
 /* True while the last commit held; any thread.  After a failure the next operations try to go on,
  * once a second; until that works each fails with WHY_IO, without its `apply`. */

@@ -289,7 +289,7 @@ STATUS ledger_rows_intent_apply(struct ledger_op *op, struct ledger *ledger, str
         return STATUS_OK;
     TRY(put_submission(ledger, batch, submission, NULL));
     TRY(put_open(ledger, batch, submission));
-    ledger_note_intent(ledger, submission->id);
+    TRY(ledger_note_intent(ledger, submission->id));
     TRY(put_key(ledger, batch, submission, KEY_OPEN, NULL));
     put_times(ledger, batch, submission);
     return STATUS_OK;

@@ -159,10 +159,13 @@ static void read_destination(struct settings *settings, const char *name,
         config_complain(config, node, "gateway: it is the name of a profile in `gateways`");
         return;
     }
-    if (failed(profile_load(path, &entry->profile, error, sizeof error))) {
+    struct status status = profile_load(path, &entry->profile, error, sizeof error);
+    if (status.why == WHY_NO_MEMORY)
+        config_no_memory(config);
+    else if (failed(status))
         config_complain(config, node, "%s", error);
+    if (failed(status))
         return;
-    }
     read_host(settings, node, entry);
     destination->port = (uint16_t)config_int(config, node, "port", 443, 1, 65535);
     copy(destination->authorities, sizeof destination->authorities,
