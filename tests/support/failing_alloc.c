@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,12 @@ static bool fails(unsigned of)
 /* What --wrap makes of the names. */
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
+void *__real_reallocarray(void *old, size_t count, size_t size);
+void *__wrap_reallocarray(void *old, size_t count, size_t size);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*run)(void *),
+                          void *owner);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*run)(void *),
+                          void *owner);
 char *__real_strdup(const char *text);
 char *__wrap_strdup(const char *text);
 void *__real_mmap(void *at, size_t size, int protection, int flags, int fd, off_t from);
@@ -44,6 +51,17 @@ void *__wrap_sodium_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size)
 {
     return fails(FAILING_ALLOC_OURS) ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_reallocarray(void *old, size_t count, size_t size)
+{
+    return fails(FAILING_ALLOC_OURS) ? NULL : __real_reallocarray(old, count, size);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*run)(void *),
+                          void *owner)
+{
+    return fails(FAILING_ALLOC_OURS) ? EAGAIN : __real_pthread_create(thread, how, run, owner);
 }
 
 char *__wrap_strdup(const char *text)
@@ -145,7 +163,7 @@ void failing_alloc_each(const struct failing_alloc_case *one)
     for (int all = 0; all <= 1; all++) {
         unsigned first = 1;
         while (attempt(one, first, all != 0)) {
-            first++;
+            first += one->stride > 1 ? one->stride : 1;
             cr_assert_lt(first, ALLOCATIONS_MAX, "%s never has enough", one->name);
         }
         cr_expect_gt(first, 1, "%s allocates nothing", one->name);

@@ -8,8 +8,8 @@
  * Never   touches what other libraries allocate, but OpenSSL where it is asked to.
  * Threads one fails; whoever else allocates meanwhile is spared.
  *
- * The linker puts it in front of calloc(), strdup(), mmap() and sodium_malloc() as our own code
- * calls them: the test programs that link it are linked with --wrap.
+ * The linker puts it in front of calloc(), reallocarray(), strdup(), mmap(), sodium_malloc() and
+ * pthread_create() as our own code calls them, in the test programs that are linked with it.
  */
 #ifndef TESTS_SUPPORT_FAILING_ALLOC_H
 #define TESTS_SUPPORT_FAILING_ALLOC_H
@@ -34,6 +34,7 @@ struct failing_alloc_case {
     void (*unchanged)(void); /* After a failure: nothing is half-done.  May be NULL. */
     unsigned of;             /* 0 is FAILING_ALLOC_OURS. */
     bool may_succeed;        /* It can do without some of what it asks for. */
+    unsigned stride;         /* Where it asks for very many: of those, one in so many. */
 };
 
 /* Runs the case with each of its allocations failing: alone, and with all that follow. */
