@@ -114,7 +114,7 @@ def a_gateway_that_echoes_in_any_coding_leaves_nothing_here(system):
     sent = []
     for way in WAYS:
         path = f"/{'hasty' if way == 'never' else 'echoing'}/" + urllib.parse.quote(way)
-        for protocol in (Wire, Http2):
+        for protocol in (Wire,) if way == "never" else (Wire, Http2):
             before = len(system.echoing.received)
             status = payer.send(protocol, path, payer.form(f"echoed as {way}"))
             check(status is not None, f"{way}: an answer")

@@ -13,10 +13,12 @@ import stat
 import subprocess
 import sys
 
-from harness import KEY, FORM, PATIENCE_S, check, equal, wait_until
+from harness import FORM, KEY, PATIENCE_S, check, equal, wait_until
+from rounds import rounds
 from scan import Watch, closed, drawn_card, may_look
 from wire import Http2, Wire, request
 
+SOAK = True
 CORE_PATTERN = "/proc/sys/kernel/core_pattern"
 TOKENS = "/v1/tokens"
 INTENTS = "/sandbox/v1/payment_intents"
@@ -180,22 +182,26 @@ def a_process_that_leaves_a_core_leaves_one_where_we_look(system):
         os.remove(os.path.join(cores.folder, f"core.{child.pid}"))
 
 
+def _crash(system, daemon, name, how):
+    watch = Watch(system)
+    wires = _in_flight(system, watch)
+    if may_look():
+        held = "\n".join(watch.search())
+        check("vault's front" in held and "relay's relay" in held, f"cards were there: {held}")
+    with Cores(system) as cores:
+        pid = system.part(daemon, name)
+        os.kill(pid, how)
+        wait_until(lambda: system.part(daemon, name) not in (None, pid), f"a new {name}")
+        equal(cores.of(pid), [], f"cores of the {daemon}'s {name}")
+    _over(system, wires)
+    wait_until(lambda: system.is_ready("vault") and system.is_ready("relay"), "both are well")
+    watch.clean()
+
+
 def a_process_that_crashes_leaves_no_core_and_no_card(system):
-    for daemon, name in PARTS:
-        for how in (signal.SIGSEGV, signal.SIGABRT):
-            watch = Watch(system)
-            wires = _in_flight(system, watch)
-            if may_look():
-                held = "\n".join(watch.search())
-                check("vault's front" in held and "relay's relay" in held, f"cards there: {held}")
-            with Cores(system) as cores:
-                pid = system.part(daemon, name)
-                os.kill(pid, how)
-                wait_until(lambda: system.part(daemon, name) not in (None, pid), f"a new {name}")
-                equal(cores.of(pid), [], f"cores of the {daemon}'s {name}")
-            _over(system, wires)
-            wait_until(lambda: system.is_ready("vault") and system.is_ready("relay"), "both well")
-            watch.clean()
+    for turn in rounds(1):
+        for index, (daemon, name) in enumerate(PARTS):
+            _crash(system, daemon, name, (signal.SIGSEGV, signal.SIGABRT)[(turn + index) % 2])
 
 
 def a_supervisor_that_crashes_takes_all_with_it_and_no_card_stays(system):
