@@ -89,6 +89,17 @@ Test(sandbox, names_memory_that_cannot_be_locked_and_refuses_where_strict)
     cr_expect(report.core_off && report.privileges_fixed && report.user_dropped);
 }
 
+Test(sandbox, tries_whether_memory_can_be_locked)
+{
+    const size_t some = (size_t)1 << 20;
+    struct rlimit little = {.rlim_cur = 65536, .rlim_max = 65536};
+    cr_assert_eq(setrlimit(RLIMIT_MEMLOCK, &little), 0);
+    cr_assert(!failed(enter_as(0, "nobody", false)), "from here on the limit holds");
+    cr_expect(!failed(enter_as(some, "nobody", false)));
+    cr_expect(!report.memory_lockable);
+    cr_expect_not_null(strstr(report.missing, "memory that can be locked"));
+}
+
 Test(sandbox, drops_root_for_good_and_keeps_its_guards)
 {
     cr_assert(!failed(sandbox_die_with_parent()));
