@@ -13,7 +13,8 @@ AT_END = 1000                 # Of what can be repeated; of tokens, all.
 STORE_BYTES_MAX = 192 << 20   # Two write-ahead logs of 64 MiB, and what is kept.
 STORE_FILES_MAX = 200
 DESCRIPTORS_MAX = 24          # A supervisor's.
-VERIFY_ENTRIES_MAX = 40000    # A longer log is verified every 25th round.
+VERIFY_EVERY = (5, 25)        # Rounds: reading all of a log makes it longer; a long one, later.
+LONG_ENTRIES = 40000
 FAMILY = {"vault": 4, "relay": 3}
 PROCESSES = {"vault": {"vault", "front", "keeper", "signer"}, "relay": {"relay", "signer"}}
 
@@ -76,8 +77,7 @@ class Books:
             self.codes()
             self.host()
             self.complaints()
-            if self.read["vault"] + self.read["relay"] < VERIFY_ENTRIES_MAX or \
-                    self.rounds % 25 == 0:
+            if self.rounds % VERIFY_EVERY[self.read["vault"] > LONG_ENTRIES] == 0:
                 self.verify()
         finally:
             for one in (self.vault, self.relay, self.lessee):
@@ -347,6 +347,7 @@ class Books:
     def tokens_match(self):
         """Every token has its one entry, and every entry its token."""
         cards, gone = self.promises.cards, set(self.gone)
+        unheard = set()
         for token in self.promises.fresh:
             equal(self.tokenized[token], 1, f"entries of {token}")
         for token in self.new_gone:
@@ -356,6 +357,7 @@ class Books:
             equal(self.tokenized[token], 1, f"entries of {token}")
             if token in cards or token in gone:
                 continue
+            self.figures["unheard"] += 1
             answer = self.vault.get(f"/v1/tokens/{token}")
             equal(answer.status, 200, f"{token}, whose request had no answer: {answer!r}")
             lease, = self.lease([self.borrow([token])])
@@ -363,7 +365,12 @@ class Books:
             self.settle([lease])
             card.pop("token")
             cards[token] = card
-            self.figures["unheard"] += 1
+            unheard.add(card["cardholder_name"])
+        for names in self.promises.asked.values():
+            check(unheard.isdisjoint(names) or unheard >= names, f"a half of {names}: {unheard}")
+            unheard -= names
+        equal(unheard, set(), "cards that nobody asked for")
+        self.promises.asked.clear()
         self.new_tokens, self.new_gone = [], []
 
     def submissions_match(self, fresh):

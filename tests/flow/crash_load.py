@@ -73,6 +73,7 @@ class Promises:
         self.asked_gone = {}  # Deletion was asked for: token: card.
         self.repeats = {}    # Idempotency key: (path, body, tokens).
         self.open = {}       # The same without an answer: (path, body).
+        self.asked = {}      # Without a key and an answer: first holder: all of them.
         self.codes = []      # CVVs that nobody used: (token, card's token, value, keeper).
         self.payments = []   # Since the last check.
         self.leases = {}     # Submissions of our own: outcome it was settled with, or None.
@@ -113,6 +114,9 @@ class Client:
     def headers(self, path, body):
         """Every second request can be repeated; until it is answered it is noted as open."""
         if self.random.random() < 0.5:
+            names = [card["cardholder_name"] for card in body.get("cards", [body])]
+            with self.promises.lock:
+                self.promises.asked[names[0]] = set(names)
             return None, {}
         key = self.promises.name("crash-")
         with self.promises.lock:
@@ -124,6 +128,7 @@ class Client:
             for token, card in zip(tokens, body.get("cards", [body])):
                 self.promises.keep(token, {name: card[name] for name in (
                     "number", "exp_month", "exp_year", "cardholder_name")})
+            self.promises.asked.pop(body.get("cards", [body])[0]["cardholder_name"], None)
             if key is not None:
                 self.promises.repeats[key] = (path, body, tokens)
                 self.promises.open.pop(key, None)
