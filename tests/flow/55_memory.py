@@ -343,8 +343,8 @@ def thousands_of_cards_and_dying_clients_leave_nothing(system):
         watch.clean()
     _close(opened)
     # The log's signer may still be behind, and then nothing is taken.
-    wait_until(lambda: system.vault().post(TOKENS, json.loads(watch.body("the next"))).status == 201,
-               "the vault takes cards again")
+    card = json.loads(watch.body("the next"))
+    wait_until(lambda: system.vault().post(TOKENS, card).status == 201, "it takes cards again")
 
 
 def a_number_where_none_belongs_leaves_nothing(system):
