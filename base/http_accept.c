@@ -39,6 +39,8 @@ static void accept_on_close(void *owner)
     assert(conn->in_flight == 0);
     if (server->starting == conn)
         server->starting = NULL;
+    if (server->reading == conn)
+        server->reading = NULL;
     h2o_linklist_unlink(&conn->link);
     assert(server->conn_count > 0);
     server->conn_count--;

@@ -64,6 +64,7 @@ struct http_conn {
     h2o_socket_cb read; /* HTTP/2: libh2o's own, behind http_flood_on_read(). */
     struct http_frames frames;
     size_t transit_bytes;    /* Of the last count. */
+    size_t body_room;        /* HTTP/2: no body of it is too large before so much came in. */
     uint32_t refused_stream; /* HTTP/2: ended by http_transit.c before it was whole; 0: none. */
     bool cut;                /* Shut down by us: nothing of it reaches a handler any more. */
 
@@ -147,6 +148,7 @@ struct http_server {
     h2o_linklist_t sending;
     unsigned in_flight;
     size_t transit_new;         /* Bytes that came in since the last count. */
+    struct http_conn *reading;  /* HTTP/2 whose input libh2o reads right now. */
     struct http_conn *starting; /* Given to libh2o as HTTP/2, while that has not returned. */
     struct http_call *handing;  /* The call that on_call was given, while it runs. */
 

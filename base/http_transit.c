@@ -113,30 +113,53 @@ static void end_body(struct http_conn *conn, h2o_http2_stream_t *stream)
     memcpy((*input)->bytes, frame, sizeof frame);
     (*input)->size += sizeof frame;
     stream->_expected_content_length = SIZE_MAX;
-    conn->refused_stream = id;
     conn->read(conn->sock, NULL);
+}
+
+/* Between two frames, and only while somebody reads, a frame may be put in. */
+static bool takes_frames(const struct http_conn *conn)
+{
+    const h2o_http2_conn_t *http2 = conn->http2 && !conn->shaking ? conn->sock->data : NULL;
+
+    return http2 != NULL && http2->state == H2O_HTTP2_CONN_STATE_OPEN &&
+           http2->_headers_unparsed == NULL && conn->read != NULL;
 }
 
 /* What it was about to free counts as free. */
 static size_t refuse(struct http_conn *conn)
 {
     size_t size = conn->transit_bytes;
-    h2o_http2_conn_t *http2 = conn->http2 && !conn->shaking ? conn->sock->data : NULL;
-    h2o_http2_stream_t *stream = NULL;
+    h2o_http2_stream_t *stream = takes_frames(conn) ? largest_incoming(conn) : NULL;
 
-    /* Between two frames, and only while somebody reads, a frame may be put in. */
-    if (http2 != NULL && http2->state == H2O_HTTP2_CONN_STATE_OPEN &&
-        http2->_headers_unparsed == NULL && conn->read != NULL)
-        stream = largest_incoming(conn);
     if (stream != NULL && stream_bytes(stream) >= size / STREAMS_MAX) {
         size = stream_bytes(stream);
         conn->transit_bytes -= size;
+        conn->refused_stream = stream->stream_id;
         end_body(conn, stream);
         return size;
     }
     conn->transit_bytes = 0;
     http_guard_cut(conn);
     return size;
+}
+
+void http_transit_trim(struct http_conn *conn, size_t size)
+{
+    size_t limit = conn->server->options.limits.body_bytes;
+
+    if (size <= conn->body_room) {
+        conn->body_room -= size;
+        return;
+    }
+    conn->body_room = 0;
+    if (!takes_frames(conn))
+        return; /* Next time. */
+    h2o_http2_stream_t *stream = largest_incoming(conn);
+    size_t found = stream == NULL || stream->_req_body == NULL ? 0 : stream->_req_body->size;
+    if (found <= limit)
+        conn->body_room = limit - found;
+    else
+        end_body(conn, stream); /* May be the end of the connection. */
 }
 
 void http_transit_add(struct http_server *server, size_t size)
