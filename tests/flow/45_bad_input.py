@@ -58,3 +58,9 @@ def gateways_that_answer_nonsense_or_are_not_themselves_are_told_apart(system):
 
 def what_is_too_large_is_answered_though_its_client_sends_on(system):
     _ask(system, "sizes.yaml")
+
+
+def all_of_it_is_refused_over_http2_by_the_same_codes(system):
+    for name in ("vault_json", "vault_fields", "vault_cards", "vault_requests", "relay_slots",
+                 "relay_requests", "callers", "sizes"):
+        Table(_worlds[system], f"{name}.yaml", _gateways).run_by_frames()
