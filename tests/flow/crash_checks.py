@@ -40,6 +40,7 @@ class Books:
         self.outcomes = defaultdict(list)  # submission: outcomes.
         self.sent = Counter()         # From the gateway: idempotency key.
         self.payments = []            # Earlier ones with what they must say for ever.
+        self.singles = []             # Of this round, with tokens for a single use.
         self.gone = []
         self.new_gone = []            # In this round.
         self.new_tokens = []
@@ -69,6 +70,7 @@ class Books:
             self.pay_again()
             self.lost_leases()
             self.wait_quiet()
+            self.single_uses()
             self.match(self.read_logs())
             fresh, self.promises.fresh = self.promises.fresh, []
             cards = self.promises.cards
@@ -136,8 +138,7 @@ class Books:
             check(all(tokens), f"{key} is whole: {tokens}")
             promises.repeats[key] = (path, body, tokens)
             for token, card in zip(tokens, body.get("cards", [body])):
-                promises.keep(token, {name: card[name] for name in (
-                    "number", "exp_month", "exp_year", "cardholder_name")})
+                promises.keep(token, card)
             self.repeat(key)
         promises.open.clear()
         deleted = set(self.gone) | set(promises.gone) | set(promises.asked_gone)
@@ -274,10 +275,26 @@ class Books:
                 self.figures["in_doubt"] += one.outcome == "sent_no_answer"
             if sent > 0 and before is None:
                 self.figures["unheard"] += 1
+            if one.once:
+                self.singles.append(one)
         self.promises.payments.clear()
         for one, heard in self.some(self.payments, 6):
             self.same_again(one, heard)
         self.gateway()
+
+    def single_uses(self):
+        """Used where the gateway may have it, and only there."""
+        for one in self.singles:
+            order = self.borrow([one.token])
+            lease, = self.lease([order])
+            if one.outcome == "not_sent":
+                equal(lease.get("cards"), [{"token": one.token, **self.promises.once[one.token]}],
+                      f"the card of {one.key}, which was not sent: {lease}")
+                self.settle([lease])
+            else:
+                del self.promises.leases[order["submission_id"]]
+                equal(lease.get("code"), "token_consumed", f"{one.key}, {one.outcome}: {lease}")
+        self.singles.clear()
 
     def may_be_tried_again(self, one, answer):
         """Nothing was sent, so that it can be: nor is its code used, while its keeper lives."""
@@ -355,7 +372,7 @@ class Books:
         equal(len(self.deleted), len(gone), "deletions")
         for token in self.new_tokens:
             equal(self.tokenized[token], 1, f"entries of {token}")
-            if token in cards or token in gone:
+            if token in cards or token in gone or token in self.promises.once:
                 continue
             self.figures["unheard"] += 1
             answer = self.vault.get(f"/v1/tokens/{token}")

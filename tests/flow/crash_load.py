@@ -37,11 +37,12 @@ def caller(system, daemon, who="shop"):
 class Payment:
     """One idempotency key, and what was last heard of it."""
 
-    def __init__(self, key, token, cvv):
+    def __init__(self, key, token, cvv, once):
         self.key = key
         self.token = token
         self.cvv = cvv  # (token, value, the keeper it was given to), or None.
         self.body = payment(token, cvv[0] if cvv else None, description=key)
+        self.once = once  # Its token is for a single use.
         self.answer = None
         self.asked = 0
 
@@ -68,6 +69,7 @@ class Promises:
     def __init__(self):
         self.lock = threading.Lock()
         self.cards = {}      # token: its card, as a lease shows it.
+        self.once = {}       # The same of tokens for a single use.
         self.fresh = []      # Tokens since the last check.
         self.gone = []       # Deletion was acknowledged.
         self.asked_gone = {}  # Deletion was asked for: token: card.
@@ -88,7 +90,10 @@ class Promises:
             return f"{prefix}{self.count}"
 
     def keep(self, token, card):
-        self.cards[token] = card
+        """`card` as it was sent."""
+        own = {name: card[name] for name in
+               ("number", "exp_month", "exp_year", "cardholder_name")}
+        (self.once if card.get("single_use") else self.cards)[token] = own
         self.fresh.append(token)
         self.acknowledged += 1
 
@@ -126,8 +131,7 @@ class Client:
     def answered(self, key, path, body, tokens):
         with self.promises.lock:
             for token, card in zip(tokens, body.get("cards", [body])):
-                self.promises.keep(token, {name: card[name] for name in (
-                    "number", "exp_month", "exp_year", "cardholder_name")})
+                self.promises.keep(token, card)
             self.promises.asked.pop(body.get("cards", [body])[0]["cardholder_name"], None)
             if key is not None:
                 self.promises.repeats[key] = (path, body, tokens)
@@ -144,9 +148,11 @@ class Client:
         check(answer.status in good, f"under load: {answer!r}")
         return False
 
-    def tokenize(self, cvv=False):
+    def tokenize(self, cvv=False, once=False):
         """The token, and (CVV token, value, keeper) with cvv; None where it is busy."""
         body = self.card()
+        if once:
+            body["single_use"] = True
         if cvv:
             body["cvv"] = "1234" if body["number"] == AMEX else f"{self.random.randint(0, 999):03}"
         keeper = self.load.keeper
@@ -215,11 +221,12 @@ class Client:
                 self.promises.leases[submission] = outcome
 
     def pay(self):
-        made = self.tokenize(cvv=self.random.random() < 0.5)
+        once = self.random.random() < 0.3
+        made = self.tokenize(cvv=self.random.random() < 0.5, once=once)
         if made is None:
             return
         self.mine.remove(made[0])  # Not deleted, so that a repeat finds it.
-        one = Payment(self.promises.name("crash-pay-"), *made)
+        one = Payment(self.promises.name("crash-pay-"), *made, once)
         with self.promises.lock:
             self.promises.payments.append(one)
         one.ask(self.relay, self.random.choice(BEHAVIOURS), self.random.randint(20, 400))
