@@ -34,7 +34,8 @@ typedef void (*http_call_fn)(void *owner, struct http_call *call);
 typedef void (*http_gone_fn)(void *call_owner);
 
 struct http_limits {
-    unsigned connections;            /* In all. */
+    /* In all; a newcomer beyond is closed at once, and so is the oldest that does nothing. */
+    unsigned connections;
     unsigned connections_per_second; /* 0: no bound. */
     unsigned in_flight;              /* Requests being answered, in all; beyond: 503 busy. */
     unsigned in_flight_per_connection;

@@ -21,8 +21,10 @@
 #define BACKLOG          1024
 /* How long a listener rests when descriptors ran out. */
 #define SHORTAGE_MS 100
+/* For so long an idle connection's place is its own, when all are taken. */
+#define PLACE_MS 1000
 /* What a peer may have waiting in the kernel, and so what one turn reads of it. */
-#define RECEIVE_BYTES (256 * 1024)
+#define RECEIVE_BYTES (128 * 1024)
 /* As of a frame (base/http_frames.h): a new key, and often an answer. */
 #define KEY_UPDATE_COST 32u
 
@@ -104,12 +106,34 @@ static void accept_on_handshake(h2o_socket_t *sock, const char *error)
         h2o_http1_accept(&conn->listener->accept, sock, conn->connected_at);
 }
 
+static bool may_go(const struct http_conn *conn, int64_t now_ms, bool has_asked)
+{
+    return !conn->cut && conn->in_flight == 0 && (conn->request_count > 0) == has_asked &&
+           now_ms - conn->idle_since_ms >= PLACE_MS;
+}
+
+/* Whoever holds a place and does nothing with it makes room: first those who never asked anything,
+ * the oldest before the others.  Its place is free when libh2o has seen that it was cut. */
+static void make_room(struct http_server *server)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    for (unsigned has_asked = 0; has_asked < 2; has_asked++)
+        for (h2o_linklist_t *at = server->conns.next; at != &server->conns; at = at->next)
+            if (may_go(http_conn_of(at), now_ms, has_asked == 1)) {
+                http_guard_cut(http_conn_of(at));
+                return;
+            }
+}
+
 static void conn_begin(struct http_listener *listener, h2o_socket_t *sock)
 {
     struct http_server *server = listener->server;
     struct http_conn *conn = NULL;
 
-    if (server->conn_count < server->options.limits.connections)
+    if (server->conn_count >= server->options.limits.connections)
+        make_room(server);
+    else
         conn = calloc(1, sizeof *conn);
     if (conn == NULL) {
         http_meter_count(server, HTTP_METER_SHED);

@@ -213,6 +213,32 @@ Test(http_flood, ends_a_handshake_that_takes_too_long)
     close(fd);
 }
 
+Test(http_flood, makes_room_where_connections_do_nothing)
+{
+    struct http_limits limits = http_limits_default();
+    limits.connections = 2;
+    start(limits);
+    struct wire silent = {0};
+    open_http2(&wire);
+    cr_assert(wire_open(&silent, &server, &(struct wire_options){.alpn = "http/1.1"}));
+    uint8_t frames[256];
+    cr_assert(wire_send(&wire, frames, frame_add_request(frames, 0, 1, "/echo", false)));
+    receive(100);
+    wait_ms(1000);
+    for (unsigned i = 0; i < 100 && !closed; i++) {
+        struct wire next = {0};
+        (void)wire_open(&next, &server, &(struct wire_options){.alpn = "http/1.1"});
+        wire_receive(&silent, answer, sizeof answer, 10, &closed);
+        wire_close(&next);
+    }
+    cr_expect(closed, "it never asked anything");
+    wire_close(&silent);
+    cr_assert(wire_send(&wire, frames, frame_add_request(frames, 0, 3, "/nothing", false)));
+    cr_expect(got(receive(300), "not_found"), "the older one did");
+    wire_close(&wire);
+    check_alive();
+}
+
 /* --- Saying good-bye --- */
 
 static void *stop_server(void *owner)
