@@ -5,10 +5,10 @@ process of its own (neighbour.py) until it is ended.
 An attack sends a burst a time at most, and takes a new connection when the server has hung up; how
 often that was, `to.ended` says.
 """
-import os
+import ctypes
 import socket
 import ssl
-import subprocess
+import threading
 import time
 
 import raw_h2 as h2
@@ -26,7 +26,6 @@ class Target:
     def __init__(self, system, port, who, sent, ended, bursts_per_second):
         self.port = port
         self.contexts = {alpn: h2.context(system, who, alpn) for alpn in ("h2", "http/1.1")}
-        self.ca = system.path("tls/ca.pem")
         self.sent = sent
         self.ended = ended
         self.pause_s = 1 / bursts_per_second
@@ -254,6 +253,23 @@ def hands_that_stay_unshaken(to):
     time.sleep(60)
 
 
+def both(one, other):
+    """Two attacks at one time."""
+    def attack(to):
+        threading.Thread(target=one, args=(to,), daemon=True).start()
+        other(to)
+    attack.__name__ = f"{one.__name__}_and_{other.__name__}"
+    return attack
+
+
+def all_that_are_slow(to):
+    kinds = (heads_that_trickle, bodies_that_trickle, chunks_that_trickle, frames_that_trickle,
+             streams_that_trickle, answers_that_are_not_taken, hands_that_stay_unshaken)
+    for kind in kinds[1:]:
+        threading.Thread(target=kind, args=(to,), daemon=True).start()
+    kinds[0](to)
+
+
 # ---- Connections ----
 
 def connections_that_say_nothing(to):
@@ -297,30 +313,34 @@ def hellos_that_go_at_once(to):
             sock.recv(1)
 
 
-def _s_client(to, version, letter):
+def _with_libssl(to, version_max, again):
+    """TLS as OpenSSL's library has it, for what Python's does not show; again(libssl, ssl)."""
+    libssl = ctypes.CDLL("libssl.so.3")
+    for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+        getattr(libssl, name).restype = ctypes.c_void_p
+    context = ctypes.c_void_p(libssl.SSL_CTX_new(ctypes.c_void_p(libssl.TLS_client_method())))
+    libssl.SSL_CTX_ctrl(context, 124, ctypes.c_long(version_max), None)  # Highest version.
     while True:
-        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{to.port}", "-alpn", "h2",
-                   "-CAfile", to.ca, version, "-quiet" if letter is None else "-brief"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL) as client:
-            try:
-                while client.poll() is None:
-                    to.pace()
-                    os.write(client.stdin.fileno(), letter + b"\n")
-                    to.sent.value += 1
-            except BrokenPipeError:
-                pass
-            finally:
-                client.kill()
-        to.ended.value += 1
+        with to.raw() as sock:
+            one = ctypes.c_void_p(libssl.SSL_new(context))
+            sock.setblocking(True)
+            libssl.SSL_set_fd(one, sock.fileno())
+            open_still = libssl.SSL_connect(one) == 1
+            while open_still:
+                to.pace()
+                open_still = again(libssl, one) and libssl.SSL_do_handshake(one) == 1
+                to.sent.value += open_still
+            libssl.SSL_free(one)
+            to.ended.value += 1
+        time.sleep(0.05)
 
 
 def keys_that_change_all_the_time(to):
-    _s_client(to, "-tls1_3", b"K")
+    _with_libssl(to, 0x0304, lambda libssl, one: libssl.SSL_key_update(one, 0) == 1)
 
 
 def handshakes_anew_on_one_connection(to):
-    _s_client(to, "-tls1_2", b"R")
+    _with_libssl(to, 0x0303, lambda libssl, one: libssl.SSL_renegotiate(one) == 1)
 
 
 # ---- Much of what is allowed ----
