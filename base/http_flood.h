@@ -24,8 +24,8 @@ void http_flood_spend(struct http_conn *conn, unsigned cost);
 
 /* http_transit.c: bodies on their way in and answers on their way out, of all connections. */
 void http_transit_add(struct http_server *server, size_t size);
-/* So many bytes of bodies came in over HTTP/2: one larger than a body may be is answered so, without
- * its end. */
+/* So many bytes of bodies came in over HTTP/2: one larger than a body may be is answered so, even
+ * without its end. */
 void http_transit_trim(struct http_conn *conn, size_t size);
 /* Refuses what is largest while there is too much of it; `now`: even if little came in since. */
 void http_transit_check(struct http_server *server, bool now);
