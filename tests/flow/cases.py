@@ -61,6 +61,7 @@ class World:
         self.system = system
         self.token = system.token()["token"]
         self.made = {}
+        self.contexts = {}
         self.words = {"visa": lambda: VISA, "mark": lambda: MARK, "token": lambda: self.token,
                       "cvv": lambda: system.token(cvv="123")["cvv"]["token"],
                       "card": lambda: json.dumps(GOOD_CARD)[1:-1],
@@ -70,6 +71,12 @@ class World:
                       "expired token": lambda: self.once("expired", self.expired),
                       "used token": lambda: self.once("used", self.used)[0],
                       "used cvv": lambda: self.once("used", self.used)[1]}
+
+    def context(self, who):
+        """TLS for HTTP/2 as this principal."""
+        if who not in self.contexts:
+            self.contexts[who] = raw_h2.context(self.system, who)
+        return self.contexts[who]
 
     def once(self, name, make):
         if name not in self.made:
@@ -270,7 +277,7 @@ class Table:
         """Over HTTP/2, where the answer's code and field must be the same."""
         who = case.get("as", "shop")
         with raw_h2.Connection(self.system.ports[case.get("listener", case["to"])],
-                               raw_h2.context(self.system, who)) as connection:
+                               self.world.context(who)) as connection:
             connection.send(frames_of(case, f"bad-{self.stem}-h2-{number}")[1])
             status, body = connection.answer(1)
             equal(status, case["status"], f"status of {body!r}, {connection.resets}")

@@ -6,9 +6,10 @@ What comes back is read strictly: a status line, header lines, and a body as lon
 import http.client
 import io
 import re
+import select
 import socket
 import ssl
-import time
+import struct
 
 from harness import PATIENCE_S, Answer, check
 
@@ -46,13 +47,16 @@ class Raw:
         except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
             return False
 
-    def trickle(self, data, size, pause_s):
-        """So many bytes at a time, until all is sent or the other side hangs up."""
-        for at in range(0, len(data), size):
-            if not self.send(data[at:at + size]):
-                return False
-            time.sleep(pause_s)
-        return True
+    def is_answered(self, patience_s):
+        """True when there is something to read, or an end, within so long."""
+        return bool(self.held or self.socket.pending() or
+                    select.select([self.socket], [], [], patience_s)[0])
+
+    def leave(self, in_order):
+        """Closes, or resets the connection."""
+        if not in_order:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
 
     def receive(self):
         """What comes next; empty at the end, whichever way TLS spells it."""
