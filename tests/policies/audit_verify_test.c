@@ -232,6 +232,45 @@ static bool good_alone(const char *text)
     return verdict.good;
 }
 
+/* A log of `count` whole entries, its last one told as `last` would have it, under the checkpoint of
+ * the log that was signed: what somebody makes who may write the whole store, tree and all. */
+static bool good_rewritten(unsigned count, const char *last)
+{
+    struct audit_verify *verify = NULL;
+    struct audit_verdict verdict;
+    struct merkle_frontier frontier = {0};
+    struct checkpoint checkpoint = {.origin = ORIGIN, .size = count};
+    OWNED(buffer_free) struct buffer note = BUFFER(NOTE_BYTES_MAX);
+    char entry[64];
+
+    cr_assert(!failed(audit_verify_new(ORIGIN, &key, &verify)));
+    for (unsigned seq = 0; seq < count; seq++) {
+        uint8_t leaf[MERKLE_HASH_BYTES];
+        (void)snprintf(entry, sizeof entry, "{\"seq\":%u}", seq);
+        merkle_leaf(entry, strlen(entry), leaf);
+        merkle_add(&frontier, leaf);
+    }
+    merkle_root(&frontier, checkpoint.root);
+    sign_checkpoint(&checkpoint, &note);
+    audit_verify_checkpoint(verify, note.bytes, note.size);
+    for (unsigned seq = 0; seq < count; seq++) {
+        (void)snprintf(entry, sizeof entry, "{\"seq\":%u}", seq);
+        const char *text = seq == count - 1 ? last : entry;
+        audit_verify_entry(verify, text, strlen(text));
+    }
+    audit_verify_end(verify, &verdict);
+    audit_verify_free(&verify);
+    return verdict.good;
+}
+
+Test(audit_verify, finds_a_log_that_was_written_anew_with_its_whole_tree)
+{
+    cr_expect(good_rewritten(1, "{\"seq\":0}"));
+    cr_expect(good_rewritten(5, "{\"seq\":4}"));
+    cr_expect(!good_rewritten(1, "{\"seq\":0 }"));
+    cr_expect(!good_rewritten(5, "{\"seq\":4,\"event\":\"audit.stop\"}"));
+}
+
 Test(audit_verify, wants_each_entry_to_be_an_object_with_the_next_number)
 {
     cr_expect(good_alone("{\"seq\":0}"));
