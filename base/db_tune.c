@@ -3,8 +3,15 @@
 
 #include "base/own.h"
 
+/* Families of random keys.  Their memtables are hash tables (limits.md 3), sorted when they are
+ * flushed: what is sorted at once has to fit a core's cache, or sorting costs as much as everything
+ * else together.  So they are small, and four make a file. */
 #define TUNE_PREFIX_BYTES       4u
-#define TUNE_HASH_BUCKETS       1000000u     /* 8 MB of pointers in each memtable (limits.md 3). */
+#define TUNE_HASH_BUCKETS       32768u
+#define TUNE_MEMTABLE_BYTES     (2u << 20)
+#define TUNE_MEMTABLES_MAX      12
+#define TUNE_FLUSHED_AT_ONCE    4
+
 #define TUNE_MEMTABLE_BYTES_MAX (256u << 20) /* Of all families together. */
 #define TUNE_BLOOM_BITS         10.0
 
@@ -64,6 +71,12 @@ rocksdb_options_t *db_tune_family(bool random_keys, rocksdb_cache_t *cache)
         rocksdb_options_set_prefix_extractor(
             made, rocksdb_slicetransform_create_fixed_prefix(TUNE_PREFIX_BYTES));
         rocksdb_options_set_hash_link_list_rep(made, TUNE_HASH_BUCKETS);
+        rocksdb_options_set_write_buffer_size(made, TUNE_MEMTABLE_BYTES);
+        rocksdb_options_set_max_write_buffer_number(made, TUNE_MEMTABLES_MAX);
+        rocksdb_options_set_min_write_buffer_number_to_merge(made, TUNE_FLUSHED_AT_ONCE);
+        /* A small file of random keys overlaps everything in the level below: levels would write
+         * each row a dozen times and more on its way down. */
+        rocksdb_options_set_compaction_style(made, rocksdb_universal_compaction);
     }
     return made;
 }
