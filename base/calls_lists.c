@@ -110,6 +110,7 @@ static const struct call_rule store[] = {
     CALL(faccessat, "the same"),
     CALL(faccessat2, "the same"),
     CALL(stat, "a file's size, of old"),
+    CALL(getcwd, "RocksDB makes a relative path an absolute one"),
     CALL(rename, "CURRENT points to a manifest that is whole"),
     CALL(renameat, "the same"),
     CALL(renameat2, "the same"),
