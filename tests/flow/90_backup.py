@@ -159,12 +159,12 @@ def a_backup_that_the_disk_has_no_room_for_fails_by_name_and_leaves_nothing(syst
 
 def killed_while_it_takes_one_the_older_ones_stay_whole(system):
     """At another instant each time: what a round leaves, the next one works with."""
-    for round_at in rounds(3):
+    for round_at in rounds(2):
         for _ in range(5):
             system.token()
         ids = [one["id"] for one in _listed(system)][-3:]
         equal(system.vault("operator").post("/v1/backups").status, 202, "it begins")
-        time.sleep((round_at % 10) * 0.008)  # Not waited for anything: any instant will do.
+        time.sleep((round_at * 7 % 10) * 0.008)  # Not waited for anything: any instant will do.
         system.kill("vault")
         rows = [one["id"] for one in _listed(system)]
         check(set(ids) <= set(rows), f"{ids} in {rows}")
@@ -361,7 +361,7 @@ def an_older_store_is_refused_until_somebody_says_that_it_may(system):
     equal(system.verified("vault")["epoch"], 4, "another word, another epoch")
 
 
-def a_restored_store_that_was_tampered_with_does_not_verify(system):
+def every_record_is_opened_and_none_with_another_seal(system):
     system.stop("vault")
     config = ["--config", system.path("vault.yaml"), "--verify-store"]
     verify = [os.path.join(system.build, "cardkeep-vault"), *config]
