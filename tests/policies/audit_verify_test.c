@@ -232,8 +232,8 @@ static bool good_alone(const char *text)
     return verdict.good;
 }
 
-/* A log of `count` whole entries, its last one told as `last` would have it, under the checkpoint of
- * the log that was signed: what somebody makes who may write the whole store, tree and all. */
+/* A log of `count` whole entries, its last one told as `last` would have it, under the checkpoint
+ * of the log that was signed: what somebody makes who may write the whole store, tree and all. */
 static bool good_rewritten(unsigned count, const char *last)
 {
     struct audit_verify *verify = NULL;
