@@ -150,10 +150,10 @@ def more_connections_than_there_may_be_hurt_nobody_who_is_there(system):
 
 
 def who_comes_when_all_places_are_taken_gets_one(system):
+    before = meter(system, "vault", "connections_cut_total")
     running = Attack(system, "vault", attacks.connections_that_say_nothing, "other", 100)
     try:
         wait_until(lambda: meter(system, "vault", "connections_shed_total") > 0, "all are taken")
-        before = meter(system, "vault", "connections_cut_total")
 
         def come():
             try:
