@@ -93,10 +93,11 @@ class Attack:
                                 bursts_per_second)
         self.process = _fork.Process(target=self._run, args=(attack, target))
         self.process.start()
+        os.setpgid(self.process.pid, self.process.pid)  # Whoever of the two comes first.
 
     @staticmethod
     def _run(attack, target):
-        os.setpgrp()
+        os.setpgid(0, 0)
         os.nice(10)
         attack(target)
 
