@@ -17,7 +17,7 @@ from harness import check, wait_until
 
 PART = 8  # Digits; of a number of sixteen, one of two halves has as many.
 PART_PACKED = 12  # Two digits a byte: fewer of them are in any megabyte of noise.
-SETTLED_S = 5  # What is under way behind an answer is over by then.
+SETTLED_S = 2  # Shorter than what the daemons do by themselves, which overwrites what was left.
 LEAST_READ = 1 << 20  # Bytes: no process is smaller.
 
 _drawn = random.SystemRandom()
