@@ -41,6 +41,7 @@ struct loop {
     size_t timer_count;
     size_t timer_capacity;
     uint64_t timer_order;
+    struct loop_timer *spare; /* The one that fired last: who sets it anew needs no memory. */
 
     struct turn_end turn_ends[TURN_END_MAX];
     unsigned turn_end_count;
@@ -126,6 +127,7 @@ void loop_free(struct loop **loop)
     for (size_t i = 0; i < (*loop)->timer_count; i++)
         free((*loop)->timers[i]);
     free((*loop)->timers);
+    free((*loop)->spare);
     free(*loop);
     *loop = NULL;
 }
@@ -205,7 +207,9 @@ STATUS loop_timer(struct loop *loop, int64_t delay_ms, loop_fn fn, void *owner,
     assert(fn != NULL);
     assert(delay_ms >= 0);
     TRY(heap_grow(loop));
-    struct loop_timer *timer = calloc(1, sizeof *timer);
+    struct loop_timer *timer = MOVE(loop->spare);
+    if (timer == NULL)
+        timer = calloc(1, sizeof *timer);
     ENSURE(timer != NULL, WHY_NO_MEMORY);
     timer->loop = loop;
     timer->due_ms = clock_monotonic_ms() + delay_ms;
@@ -242,7 +246,9 @@ static void run_timers(struct loop *loop)
             return;
         heap_remove(loop, timer);
         struct loop_timer copy = *timer;
-        free(timer);
+        free(loop->spare);
+        *timer = (struct loop_timer){0};
+        loop->spare = timer;
         copy.fn(copy.owner);
     }
 }

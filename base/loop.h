@@ -37,6 +37,7 @@ void loop_watch_writable(struct loop_watch *watch, loop_fn writable);
 void loop_watch_free(struct loop_watch **watch);
 
 /* Calls `fn` once, `delay_ms` from now. */
+/* From a timer's own callback the first one set is sure to succeed. */
 STATUS loop_timer(struct loop *loop, int64_t delay_ms, loop_fn fn, void *owner,
                   struct loop_timer **out_timer);
 /* Before it fired: it will not.  After: it is gone already, so its owner must have forgotten it. */

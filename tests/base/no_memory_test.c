@@ -201,6 +201,31 @@ static struct status timers_run(void)
     return status;
 }
 
+static bool was_set;
+
+/* As every daemon's tick does. */
+static void set_again(void *owner)
+{
+    struct loop_timer *timer = NULL;
+
+    (void)owner;
+    failing_alloc_start(1, true, FAILING_ALLOC_OURS);
+    was_set = !failed(loop_timer(loop, 60000, nothing, NULL, &timer));
+    (void)failing_alloc_stop();
+    loop_stop(loop);
+}
+
+Test(no_memory, keeps_no_timer_from_setting_itself_anew)
+{
+    struct loop_timer *timer = NULL;
+
+    loop_make();
+    cr_assert(!failed(loop_timer(loop, 0, set_again, NULL, &timer)));
+    loop_run(loop);
+    cr_expect(was_set);
+    loop_drop();
+}
+
 static struct status workers_run(void)
 {
     OWNED(work_pool_free) struct work_pool *pool = NULL;
