@@ -170,7 +170,7 @@ static bool read_idempotency(struct submission *submission)
     return true;
 }
 
-static bool copy_headers(struct submission *submission)
+static STATUS copy_headers(struct submission *submission)
 {
     const struct profile *profile = &submission->to->profile;
     struct buffer connection OWNED(buffer_free) = BUFFER(CONNECTION_BYTES_MAX);
@@ -180,12 +180,11 @@ static bool copy_headers(struct submission *submission)
     for (unsigned i = 0; http_header_at(submission->call, i, &name, &value); i++)
         if (strcasecmp(name, "connection") == 0)
             buffer_format(&connection, "%s,", value); /* It may stand more than once. */
-    if (failed(buffer_status(&connection)))
-        return false;
+    TRY(buffer_status(&connection));
     for (unsigned i = 0; http_header_at(submission->call, i, &name, &value); i++)
         forward_add(&submission->forward, profile, buffer_text(&connection), name, value);
     const char *key = submission->idempotency_key[0] != '\0' ? submission->idempotency_key : NULL;
-    return !failed(forward_end(&submission->forward, profile, key));
+    return forward_end(&submission->forward, profile, key);
 }
 
 /* WHY_LIMIT when there are more than one lease takes. */
@@ -293,6 +292,12 @@ static void fill_row(struct submission *submission)
     digest_request(submission, row->digest);
 }
 
+/* What there is no memory for may pass another time; what is too large will not. */
+static enum problem_code code_of(struct status status, enum problem_code too_large)
+{
+    return status.why == WHY_NO_MEMORY ? PROBLEM_BUSY : too_large;
+}
+
 /* The request itself, its slots and its tokens; PROBLEM_NONE when all is well. */
 static enum problem_code read_request(struct submission *submission)
 {
@@ -301,12 +306,14 @@ static enum problem_code read_request(struct submission *submission)
     const uint8_t *body = http_body(submission->call, &size);
 
     buffer_add(&submission->body, body, size);
-    if (failed(buffer_status(&submission->body)))
-        return PROBLEM_TOO_LARGE;
-    if (failed(buffer_status(&submission->target)))
-        return PROBLEM_HEADER_TOO_LARGE;
-    if (!copy_headers(submission))
-        return PROBLEM_HEADER_TOO_LARGE;
+    struct status status = buffer_status(&submission->body);
+    if (failed(status))
+        return code_of(status, PROBLEM_TOO_LARGE);
+    status = buffer_status(&submission->target);
+    if (!failed(status))
+        status = copy_headers(submission);
+    if (failed(status))
+        return code_of(status, PROBLEM_HEADER_TOO_LARGE);
     struct slots_request request = {
         .target = buffer_text(&submission->target),
         .content_type = http_header(submission->call, "content-type"),
@@ -315,8 +322,7 @@ static enum problem_code read_request(struct submission *submission)
         .body = submission->body.bytes,
         .body_size = submission->body.size,
     };
-    struct status status =
-        slots_find(&submission->to->profile, &request, &submission->slots, &problem);
+    status = slots_find(&submission->to->profile, &request, &submission->slots, &problem);
     if (failed(status)) {
         snprintf(submission->field, sizeof submission->field, "%s", problem.field);
         return status.why == WHY_BAD_INPUT ? problem.code : PROBLEM_BUSY;
