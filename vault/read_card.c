@@ -104,7 +104,10 @@ static void read_metadata(struct read_object *object, struct buffer *out)
     }
     json_end_object(&writer);
     sodium_memzero(value, sizeof value);
-    if (failed(buffer_status(out)))
+    struct status status = buffer_status(out);
+    if (status.why == WHY_NO_MEMORY)
+        read_object_refuse(object, CARD_METADATA, PROBLEM_BUSY, NULL);
+    else if (failed(status))
         read_object_refuse(object, CARD_METADATA, PROBLEM_INVALID_FIELD,
                            "Its escapes make it too large.");
 }
