@@ -190,14 +190,20 @@ def _audit_is_unavailable(system):
 
 
 def what_the_signer_cannot_remember_is_not_signed_and_in_time_nothing_is_done(system):
-    system.verified("vault")
+    """It dies and comes back all the while; that it said hello again is no signature."""
     forgets = "open,write,sync,rename ENOSPC vault-signer.state"
     with failing["vault"].on(forgets):
-        _says(system, "vault", "signer_ended")
         system.token()
-        failing["vault"].set(forgets, "uptime 31 @keeper")
+        for uptime in (0, 16, 32):
+            failing["vault"].set(forgets, f"uptime {uptime} @keeper")
+            old = system.part("vault", "signer")
+            wait_until(lambda known=old: system.part("vault", "signer") not in (None, known),
+                       "another signer")
+            _says(system, "vault", "signer_ended")
         wait_until(lambda: _audit_is_unavailable(system), "an unsigned log stops the vault")
         _is_unready(system, "vault", "the audit log is not being signed")
+    old = system.kill_part("vault", "keeper")  # For whom time went back.
+    wait_until(lambda: system.part("vault", "keeper") not in (None, old), "a new keeper")
     _comes_back(system, "vault")
     system.verified("vault")
 
@@ -209,3 +215,14 @@ def the_relay_says_so_when_its_signer_cannot_remember(system):
         _is_unready(system, "relay", '"signer":"failed"')
     _comes_back(system, "relay")
     system.verified("relay")
+
+
+def what_the_daemons_write_is_theirs_alone(system):
+    """Whatever the mask was that they were started with."""
+    open_to_others = []
+    for folder, folders, files in os.walk(system.path("data")):
+        for name in folders + files:
+            mode = os.stat(os.path.join(folder, name)).st_mode & 0o777
+            if mode != (0o700 if name in folders else 0o600):
+                open_to_others.append((oct(mode), os.path.join(folder, name)))
+    equal(open_to_others, [], "files and folders that others can open, or that have another mode")

@@ -9,7 +9,8 @@
  *     CALLS WHAT WHERE [EVERY]
  *
  *   CALLS  names joined by commas: open (for writing), write, sync, grow, rename, mkdir, read,
- *          recv, send, accept, fork, socketpair, random, clock, uptime
+ *          recv, send, accept, fork, socketpair, random, alloc (calloc(), of our own code
+ *          mostly), clock, uptime
  *   WHAT   an error by its name, as ENOSPC; "short": the call moves one byte; for clock and
  *          uptime: seconds to add to the time of day, to that since the machine's start
  *   WHERE  a part of the path of the file (a socket's is socket:[…]), or * for any; with @NAME it
@@ -310,6 +311,18 @@ int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
     size_t none = 0;
     GATE("accept", fd, none);
     return NEXT(accept4)(fd, address, size, flags);
+}
+
+/* Also what dlsym() asks for, before anything else can be found. */
+void *__libc_calloc(size_t count, size_t size);
+
+void *calloc(size_t count, size_t size)
+{
+    if (control != NULL && fault_at("alloc", "") > 0) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return __libc_calloc(count, size);
 }
 
 pid_t fork(void)
