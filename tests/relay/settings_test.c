@@ -172,3 +172,23 @@ Test(settings, say_when_there_is_no_file)
     cr_assert(failed(settings_load("/nowhere/relay.yaml", &settings, error, sizeof error)));
     cr_assert_neq(strstr(error, "/nowhere/relay.yaml"), NULL, "%s", error);
 }
+
+Test(settings, read_where_backups_of_the_ledger_go)
+{
+    OWNED(settings_free) struct settings *settings = NULL;
+    struct buffer text OWNED(buffer_free) = BUFFER(65536);
+    char error[SETTINGS_ERROR_MAX] = "";
+
+    struct status status = load(
+        "development", REST SANDBOX "backup: {folder: b, keep: 3, every: 15m}\n", &settings, error);
+    cr_assert(!failed(status), "%s", error);
+    cr_expect_not_null(strstr(settings->backup_folder, "/b"));
+    cr_expect_eq(settings->backup_keep, 3);
+    cr_expect_eq(settings->backup_every_ms, 15 * 60 * 1000);
+    settings_describe(settings, &text);
+    cr_expect_not_null(strstr(buffer_text(&text), "keep: 3, every: 900s}"));
+    settings_free(&settings);
+    status = load("development", REST SANDBOX "backup: {folder: b, keep: 0}\n", &settings, error);
+    cr_expect_eq(status.why, WHY_BAD_INPUT);
+    cr_expect_not_null(strstr(error, "keep"), "%s", error);
+}

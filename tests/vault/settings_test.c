@@ -175,3 +175,40 @@ Test(settings, print_what_was_understood)
         cr_expect_neq(strstr(text, said[i]), NULL, "%s in %s", said[i], text);
     cr_expect_null(strstr(text, "metrics"), "%s", text);
 }
+
+Test(settings, have_no_backups_where_none_are_named)
+{
+    cr_assert_eq(read_text(LEAST), WHY_NONE, "%s", error);
+    cr_expect_null(settings.backup_folder);
+}
+
+Test(settings, read_where_backups_go_how_many_stay_and_when)
+{
+    cr_assert_eq(read_text(LEAST "backup: {folder: backups/vault}\n"), WHY_NONE, "%s", error);
+    expect_beside_the_file(settings.backup_folder, "backups/vault");
+    cr_expect_eq(settings.backup_keep, 7);
+    cr_expect_eq(settings.backup_every_ms, 0, "only when asked");
+    cr_assert_eq(read_text(LEAST "backup: {folder: b, keep: 3, every: 24h}\n"), WHY_NONE, "%s",
+                 error);
+    cr_expect_eq(settings.backup_keep, 3);
+    cr_expect_eq(settings.backup_every_ms, 24 * 3600 * 1000);
+}
+
+Test(settings, refuse_backups_that_make_no_sense)
+{
+    static const char *const wrong[] = {
+        "backup: {keep: 3}\n",
+        "backup: {folder: b, keep: 0}\n",
+        "backup: {folder: b, keep: 1000}\n",
+        "backup: {folder: b, every: 1s}\n",
+        "backup: {folder: b, every: daily}\n",
+        "backup: {folder: b, at: midnight}\n",
+        "backup: b\n",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char text[1024];
+        (void)snprintf(text, sizeof text, "%s%s", LEAST, wrong[i]);
+        cr_expect_eq(read_text(text), WHY_BAD_INPUT, "%s", wrong[i]);
+        cr_expect_neq(error[0], '\0');
+    }
+}
