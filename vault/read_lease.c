@@ -42,12 +42,14 @@ static const char *const settlement_names[] = {[SETTLEMENT_LEASE_ID] = "lease_id
 /* Where many of a kind stand in one body. */
 struct list_kind {
     const char *names[2];
+    unsigned least;
     const char *limit;
 };
 
-static const struct list_kind leases = {{"leases", NULL}, "A list of 1 to 64 leases."};
-static const struct list_kind settlements = {{"settlements", NULL},
-                                             "A list of 1 to 64 settlements."};
+static const struct list_kind leases = {{"leases", NULL}, 1, "A list of 1 to 64 leases."};
+/* Of none: a relay asks whether it would be heard. */
+static const struct list_kind settlements = {
+    {"settlements", NULL}, 0, "A list of up to 64 settlements."};
 
 /* An id of ours or a relay's: it goes into the log, so it must not hold a card either. */
 static void read_id(struct read_object *object, unsigned field, char *out, size_t out_size)
@@ -150,7 +152,8 @@ static uint32_t begin(struct request *request, const struct list_kind *kind, str
         read_object_need(&object, 0);
         if (read_object_is_good(&object)) {
             const struct json_node *list = &json->nodes[object.values[0]];
-            if (list->type != JSON_ARRAY || list->count == 0 || list->count > CONTRACT_LEASES_MAX)
+            if (list->type != JSON_ARRAY || list->count < kind->least ||
+                list->count > CONTRACT_LEASES_MAX)
                 read_object_refuse(&object, 0, PROBLEM_INVALID_FIELD, kind->limit);
         }
         request->caller.problem = problem;

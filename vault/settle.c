@@ -174,7 +174,7 @@ STATUS settle_run(struct keeper_op *op, struct cursor *in)
     struct message_settlement settlement;
     unsigned count = cursor_u16(in);
 
-    ENSURE(count >= 1 && count <= CONTRACT_LEASES_MAX, WHY_BAD_INPUT);
+    ENSURE(count <= CONTRACT_LEASES_MAX, WHY_BAD_INPUT); /* Of none nothing is recorded. */
     for (unsigned i = 0; i < count; i++) {
         message_settlement_decode(in, &settlement);
         ENSURE(!in->bad, WHY_BAD_INPUT);

@@ -186,3 +186,12 @@ def each_lease_and_its_end_are_in_the_log(system):
     equal([item["object"] for item in of_it[0]["items"]],
           [made["token"], made["cvv"]["token"]], "what went out")
     equal((of_it[0]["destination"], of_it[0]["actor"]), ("sandbox", "relay"), "where, and to whom")
+
+
+def a_relay_that_only_asks_leaves_no_entry(system):
+    size = system.audit_size()
+    answer = system.vault("relay").post("/v1/settlements", {"settlements": []})
+    equal((answer.status, answer.json), (200, {"results": []}), "an empty list")
+    asked = [entry["event"] for entry in system.audit(start=size)
+             if entry["event"] not in ("audit.read", "audit.heartbeat")]
+    equal(asked, [], "entries since")
