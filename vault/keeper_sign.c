@@ -101,6 +101,7 @@ static STATUS sign_hello(struct keeper *keeper, const struct frame *frame)
         keeper->signed_ms = clock_monotonic_ms();
     keeper->signer_known = true;
     keeper->signer_greeted = true;
+    keeper_say_state(keeper); /* The front knows the epoch before any answer. */
     return STATUS_OK;
 }
 
