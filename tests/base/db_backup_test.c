@@ -167,6 +167,17 @@ Test(db_backup, leaves_a_folder_alone_that_holds_no_backups)
     cr_expect_eq(rmdir(backups), 0, "it is empty still");
 }
 
+static unsigned file_count;
+
+static int count_one(const char *path, const struct stat *info, int type, struct FTW *walk)
+{
+    (void)path;
+    (void)info;
+    (void)walk;
+    file_count += type == FTW_F ? 1 : 0;
+    return 0;
+}
+
 Test(db_backup, leaves_nothing_of_one_that_the_disk_has_no_room_for)
 {
     struct db_backup found[8];
@@ -191,6 +202,8 @@ Test(db_backup, leaves_nothing_of_one_that_the_disk_has_no_room_for)
     cr_expect_eq(db_backup_create(db, backups, &made, reason, sizeof reason).why, WHY_LIMIT, "%s",
                  reason);
     cr_expect_eq(count_of(found), 0);
+    cr_assert_eq(nftw(backups, count_one, 16, FTW_PHYS), 0);
+    cr_expect_eq(file_count, 0);
     cr_expect_eq(store_row(db, ROWS, "b", "two"), WHY_NONE, "the store is none the worse");
 
     limit.rlim_cur = RLIM_INFINITY;
