@@ -119,6 +119,32 @@ def a_table_that_cannot_be_written_at_start_is_waited_for(system):
     system.verified("vault")
 
 
+def a_store_with_a_byte_changed_is_refused_with_its_reason(system):
+    """In the log of what was written last, which a kill leaves to be read at the next start."""
+    made = system.token()
+    system.kill("vault")
+    logs = [name for name in os.listdir(system.path("data/vault")) if name.endswith(".log")]
+    newest = system.path("data/vault", max(logs))
+    with open(newest, "rb") as file:
+        whole = file.read().rstrip(b"\0")
+    at = len(whole) // 2
+    _write_at(newest, at, bytes([whole[at] ^ 1]))
+    system.spawn("vault")
+    equal(system.running.pop("vault").wait(20), 2, "exit code: not to be started again")
+    check('"event":"store_not_opened"' in system.log("vault") and
+          "Corruption" in system.log("vault")[-2000:], "the reason is in the log")
+    _write_at(newest, at, whole[at:at + 1])
+    system.start("vault")
+    equal(system.vault().get(f"/v1/tokens/{made['token']}").json["last4"], "4242", "the token")
+    system.verified("vault")
+
+
+def _write_at(path, at, data):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
 def _relay_refuses_until_the_disk_is_back(system, rule, name):
     token = system.token()["token"]
     key = {"Idempotency-Key": name}

@@ -56,6 +56,19 @@ Test(accept, refuses_a_destination_that_the_policy_does_not_grant)
     cr_assert_neq(strstr(last_entry(), "\"shop\""), NULL);
 }
 
+Test(accept, is_busy_where_as_many_are_under_way_as_may_be)
+{
+    stage.relay.submission_max = 0;
+    struct heard heard = ask("/sandbox/x", NULL, PAYMENT);
+
+    cr_expect_eq(heard.status, 503);
+    cr_expect_not_null(strstr(heard.body, "\"code\":\"busy\""));
+    cr_expect(says(&heard, "cardkeep-safe-to-retry: true\n"));
+    stage.relay.submission_max = 1;
+    heard = ask("/sandbox/x", NULL, PAYMENT);
+    cr_expect_eq(heard.status, 200);
+}
+
 Test(accept, refuses_a_destination_that_there_is_not)
 {
     static const char *const targets[] = {"/nowhere/x", "/", "/sandbo/x", "/sandboxx/x",

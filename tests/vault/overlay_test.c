@@ -150,3 +150,17 @@ Test(overlay, finds_each_of_many_rows)
     cr_expect_str_eq(get(19999 % 3, "19999"), "v19999");
     cr_expect_str_eq(get(20000 % 3, "20000"), "-");
 }
+
+Test(overlay, of_too_many_rows_is_busy_and_keeps_what_it_has)
+{
+    enum why why = WHY_NONE;
+    uint32_t count = 0;
+
+    for (; why == WHY_NONE && count < (2u << 20); count++)
+        why = overlay_put(&turn, 1, &count, sizeof count, "v", 1).why;
+    cr_expect_eq(why, WHY_BUSY);
+    cr_expect_eq(count - 1, turn.count, "the one that was too many is not in it");
+    overlay_rewind(&turn, 10);
+    cr_expect_eq(put(1, "a", "one"), WHY_NONE, "what is taken back makes room");
+    cr_expect_str_eq(get(1, "a"), "one");
+}
