@@ -133,7 +133,8 @@ struct load {
     size_t latency_capacity;
     uint64_t answer_count; /* Of the warm-up and the drain too. */
     uint64_t status_counts[LOAD_STATUS_MAX];
-    uint64_t refused_count; /* Items of a batch that were refused in their place. */
+    char refusal[LOAD_ID_MAX]; /* The `code` of the first answer that was not expected. */
+    uint64_t refused_count;    /* Items of a batch that were refused in their place. */
     uint64_t lost_request_count;
     uint64_t server_cpu_ns[LOAD_PIDS_MAX];
     uint64_t own_cpu_ns;

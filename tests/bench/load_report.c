@@ -82,6 +82,8 @@ static bool print_errors(const struct load *load)
     const char *between = "";
     bool none = true;
 
+    if (load->refusal[0] != '\0')
+        printf(", \"refusal\": \"%s\"", load->refusal);
     printf(", \"errors\": {");
     for (unsigned i = 0; i < LOAD_STATUS_MAX; i++) {
         if (i == good || load->status_counts[i] == 0)

@@ -214,6 +214,21 @@ static unsigned members_count(struct load *load, const struct load_slot *slot, c
     return found;
 }
 
+/* What the vault or the relay calls it; a gateway may call it nothing. */
+static void refusal_keep(struct load *load, const struct load_slot *slot)
+{
+    const char *end = slot->answer.at + slot->answer.size;
+    size_t size = 0;
+
+    if (load->refusal[0] != '\0' || slot->answer.size == 0)
+        return;
+    const char *code = member_find(slot->answer.at, end, "\"code\":\"", &size);
+    if (code == NULL || size >= sizeof load->refusal || memchr(code, '\\', size) != NULL)
+        return;
+    memcpy(load->refusal, code, size);
+    load->refusal[size] = '\0';
+}
+
 /* A refusal in its place stands in an answer that is good as a whole. */
 void load_work_answered(struct load *load, struct load_slot *slot)
 {
@@ -223,6 +238,8 @@ void load_work_answered(struct load *load, struct load_slot *slot)
     size_t size = 0;
 
     if (slot->status != load_work_expects(options) || options->expect > 0) {
+        if (slot->status != load_work_expects(options))
+            refusal_keep(load, slot);
         slot->lease[0] = '\0';
         return;
     }
@@ -240,8 +257,10 @@ void load_work_answered(struct load *load, struct load_slot *slot)
             memcpy(slot->lease, lease, size);
         slot->lease[lease != NULL && size < sizeof slot->lease ? size : 0] = '\0';
     }
-    if (done < options->batch)
-        load->refused_count += options->batch - done;
+    if (done >= options->batch)
+        return;
+    load->refused_count += options->batch - done;
+    refusal_keep(load, slot);
 }
 
 /* ---- Before and after ---- */

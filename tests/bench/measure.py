@@ -118,11 +118,18 @@ class Bench:
             raise Trouble(f"the load of {kind}: {err.strip()[-300:]}")
         said = json.loads(out)
         if said["errors"]:
-            raise Trouble(f"{kind} had answers that were not expected: {said['errors']}")
+            raise Trouble(f"{kind} had answers that were not expected: {said['errors']} "
+                          f"{said.get('refusal', '')} {self.complaints()}")
         by_pid = said.get("cpu_us_of", {})
         said["cpu_us_by"] = {name: sum(by_pid[str(pid)] for pid in pids)
                              for name, pids in watched.items()}
         return said
+
+    def complaints(self):
+        """What the daemons logged last that is not in order."""
+        lines = [line for name in ("vault", "relay") for line in
+                 self.ours().log(name).splitlines() if '"level":"info"' not in line]
+        return " ".join(lines[-3:])[-600:]
 
     def spread(self, in_flight, http1=False):
         warm_up = max(in_flight, round(WARM_UP[in_flight] * min(1, self.seconds)))

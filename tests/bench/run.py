@@ -50,7 +50,7 @@ def take(name, how, troubles, progress):
     except rivals.Missing as why:
         troubles[name] = str(why)
     except Exception as why:  # pylint: disable=broad-except
-        troubles[name] = f"{type(why).__name__}: {' '.join(str(why).split())[:300]}"
+        troubles[name] = f"{type(why).__name__}: {' '.join(str(why).split())[:900]}"
     return None
 
 

@@ -124,12 +124,14 @@ def every_card_is_a_new_one(system):
 def an_answer_that_was_not_expected_is_an_error(system):
     said = _load(system, "tokenize", "--count", "20", who="auditor", code=1)
     equal(said["errors"], {"403": said["answers"]}, "errors by status")
+    equal(said["refusal"], "denied", "what the vault calls it")
     _load(system, "tokenize", "--count", "20", "--expect", "403", who="auditor")
     with open(system.path("none"), "w", encoding="ascii") as file:
         file.write("tok_test_0000000000000000000000none\n")
     said = _load(system, "lease", "--count", "20", "--tokens", system.path("none"), who="relay",
                  code=1)
     equal(said["errors"], {"refused_items": said["answers"]}, "leases refused in their place")
+    equal(said["refusal"], "not_found", "what the vault calls that")
     try:
         found = _of(system).load("vault", "tokenize", "--count", "20", who="auditor")
     except measure.Trouble:
