@@ -66,7 +66,7 @@ Test(accept, is_busy_where_as_many_are_under_way_as_may_be)
     cr_expect(says(&heard, "cardkeep-safe-to-retry: true\n"));
     stage.relay.submission_max = 1;
     heard = ask("/sandbox/x", NULL, PAYMENT);
-    cr_expect_eq(heard.status, 200);
+    cr_expect_eq(heard.status, 201, "the gateway answers");
 }
 
 Test(accept, refuses_a_destination_that_there_is_not)
