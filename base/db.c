@@ -2,6 +2,7 @@
 #include "base/db.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -72,6 +73,30 @@ static STATUS trouble_note(struct db *db, char *error)
 }
 
 /* Opening */
+
+static bool is_left_over(const char *name)
+{
+    static const char head[] = "OPTIONS-";
+    static const char tail[] = ".dbtmp";
+    size_t size = strlen(name);
+
+    return strncmp(name, head, strlen(head)) == 0 && size > strlen(tail) &&
+           strcmp(name + size - strlen(tail), tail) == 0;
+}
+
+/* At each opening, and for each new family, RocksDB writes down its options, cannot read its own
+ * words for a hash memtable, and leaves the file there for ever. */
+static void left_over_remove(const char *path)
+{
+    DIR *folder = opendir(path);
+
+    if (folder == NULL)
+        return;
+    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
+        if (is_left_over(entry->d_name))
+            (void)unlinkat(dirfd(folder), entry->d_name, 0); /* At the next opening, then. */
+    closedir(folder);
+}
 
 /* Opens the handle and the families' handles; yields RocksDB's error, or NULL. */
 static char *handle_open(struct db *db)
@@ -193,6 +218,8 @@ STATUS db_open(const char *path, const struct db_options *options, struct db **o
         rocksdb_free(error);
         return FAIL(why);
     }
+    if (!options->read_only)
+        left_over_remove(path);
     /* From here on a store is there: a lost folder must not come back as a new, empty one. */
     db->options.create = false;
     *out_db = MOVE(db);

@@ -26,6 +26,10 @@
  * of those that roll over.  What matters comes as db_trouble(). */
 #define TUNE_INFO_LOG_SILENT 6
 
+/* Each start makes table files of what the log holds, and small ones whose keys count upwards are
+ * not merged for long: they must not use up a process's descriptors. */
+#define TUNE_FILES_OPEN_MAX 512
+
 static void block_options_end(rocksdb_block_based_table_options_t **options)
 {
     rocksdb_block_based_options_destroy(*options);
@@ -45,6 +49,7 @@ rocksdb_options_t *db_tune_store(const struct db_options *options)
     rocksdb_options_set_info_log_level(made, TUNE_INFO_LOG_SILENT);
     rocksdb_options_set_max_log_file_size(made, 0);
     rocksdb_options_set_keep_log_file_num(made, 1);
+    rocksdb_options_set_max_open_files(made, TUNE_FILES_OPEN_MAX);
     return made;
 }
 

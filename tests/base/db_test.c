@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+
 #include "tests/base/db_kit.h"
 
 TestSuite(db, .init = make_folder, .fini = drop_folder);
@@ -227,4 +229,17 @@ Test(db, jumps_to_the_last_key_and_shows_its_value)
     cr_expect_eq(size, 4);
     db_iterator_free(&walk);
     db_close(&db);
+}
+
+Test(db, leaves_no_options_behind)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        struct db *db = open_store();
+        DIR *files = opendir(store);
+        cr_assert(files != NULL);
+        for (struct dirent *entry = readdir(files); entry != NULL; entry = readdir(files))
+            cr_expect_eq(strstr(entry->d_name, ".dbtmp"), NULL, "%s", entry->d_name);
+        closedir(files);
+        db_close(&db);
+    }
 }
