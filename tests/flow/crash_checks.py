@@ -11,10 +11,13 @@ from harness import check, equal, together, wait_until
 OLDER = 24                    # Of what earlier rounds promised, looked at again.
 AT_END = 1000                 # Of what can be repeated; of tokens, all.
 STORE_BYTES_MAX = 192 << 20   # Two write-ahead logs of 64 MiB, and what is kept.
-STORE_FILES_MAX = 200
+STORE_FILES_MAX = (150, 3)     # And so many more for each start: small tables of what a log held.
+DESCRIPTORS_OPEN_MAX = 700    # Of a process with a store.
 DESCRIPTORS_MAX = 24          # A supervisor's.
 VERIFY_EVERY = (5, 25)        # Rounds: reading all of a log makes it longer; a long one, later.
 LONG_ENTRIES = 40000
+# Said by who sees the other end of a socket go away in the middle of a word.
+PARTINGS = ('"event":"signer_ended","why":"io"', '"event":"signer_lost","why":"io"')
 FAMILY = {"vault": 4, "relay": 3}
 PROCESSES = {"vault": {"vault", "front", "keeper", "signer"}, "relay": {"relay", "signer"}}
 
@@ -434,9 +437,8 @@ class Books:
                 file.seek(self.heard[daemon])
                 lines = file.readlines()
                 self.heard[daemon] = file.tell()
-            # A signer cannot know why nobody reads its signature any more.
             equal([line for line in lines if '"level":"error"' in line and
-                   '"event":"signer_ended","why":"io"' not in line], [], f"the {daemon} says")
+                   not any(event in line for event in PARTINGS)], [], f"the {daemon} says")
 
     def host(self):
         """The stores stay small, and nobody is left over."""
@@ -444,7 +446,11 @@ class Books:
             folder = self.system.path("data", daemon)
             sizes = [os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder)]
             check(sum(sizes) < STORE_BYTES_MAX, f"the {daemon}'s store has {sum(sizes)} bytes")
-            check(len(sizes) < STORE_FILES_MAX, f"the {daemon}'s store has {len(sizes)} files")
+            check(len(sizes) < STORE_FILES_MAX[0] + STORE_FILES_MAX[1] * self.rounds,
+                  f"the {daemon}'s store has {len(sizes)} files")
+            holder = self.system.part(daemon, "keeper" if daemon == "vault" else "relay")
+            count = len(os.listdir(f"/proc/{holder}/fd"))
+            check(count < DESCRIPTORS_OPEN_MAX, f"the {daemon} holds {count} descriptors")
             config = self.system.path(f"{daemon}.yaml").encode()
             wait_until(lambda daemon=daemon, names=names: set(
                 self.system.family(daemon).values()) == names, f"{names} of the {daemon}")
