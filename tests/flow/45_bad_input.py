@@ -2,10 +2,11 @@
 """Bad input, as data: each file of bad_input/ is a table of cases, and cases.py says what is asked
 of every one of them.
 """
+import os
 import socket
 import time
 
-from cases import Table, World
+from cases import FOLDER, Table, World
 from gateways import add_destinations, make_certificates
 from harness import JSON, VISA, check, equal, problem, together
 from raw import Raw, head
@@ -15,6 +16,7 @@ REQUEST_S, SPARE_S = 10, 12
 
 _worlds = {}
 _gateways = {}
+_asked = set()
 
 
 def prepare(system):
@@ -25,6 +27,7 @@ def prepare(system):
 def _ask(system, name):
     if system not in _worlds:
         _worlds[system] = World(system)
+    _asked.add(name)
     Table(_worlds[system], name, _gateways).run()
 
 
@@ -141,3 +144,8 @@ def what_breaks_off_in_the_middle_leaves_nothing(system):
                  if entry.get("request_id") == "bad-broken"]
         equal(found, [], f"entries of the {daemon}")
     equal(system.received(), [], "what the gateway got")
+
+
+def no_table_is_left_out(system):
+    check(system in _worlds, "the tables were asked of this system")
+    equal(sorted(os.listdir(FOLDER)), sorted(_asked), "tables that were asked")

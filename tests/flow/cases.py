@@ -3,7 +3,17 @@
 
 Each case is asked on a connection of its own.  Its answer must be the one that the entry says, and
 repeat nothing that was sent; the connection then takes a good request, or is closed in order; the
-daemon answers a good request in any case; and the gateway got nothing but what the entry says.
+daemon answers a good request in any case; the gateway got nothing but what the entry says; and the
+record has no entry that says otherwise.
+
+An entry: `name`, a sentence of fact; `to`, the daemon.  Who and where: `as`, `listener`, `method`,
+`path`, `headers` (null leaves one out, a list is one line each).  What, one of: `card` (the good
+card with these fields changed) and `without`, `json`, `form`, `pay` (a payment with this token),
+`body` (UTF-8), `bytes` (latin-1), `raw` (a whole request, line by line); `gateway`: which one is
+asked, what it `says`, and whether it `then` holds.  Expected: `status`, `code`, `field` (absent:
+none), `results` of a batch, `outcome` (the relay's three headers), `sent` (how many requests, else
+none) and `kept` (false: closed).  <mark> stands for what must never be seen again; World has the
+other words.
 """
 import datetime
 import json
