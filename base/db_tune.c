@@ -6,7 +6,7 @@
 /* Families of random keys.  Their memtables are hash tables (limits.md 3), sorted when they are
  * flushed: what is sorted at once has to fit a core's cache, or sorting costs as much as everything
  * else together.  So they are small, and four make a file. */
-#define TUNE_PREFIX_BYTES       4u
+#define TUNE_PREFIX_BYTES       8u /* The least that a key has: some begin with a word. */
 #define TUNE_HASH_BUCKETS       32768u
 #define TUNE_MEMTABLE_BYTES     (2u << 20)
 #define TUNE_MEMTABLES_MAX      12
