@@ -3,11 +3,10 @@
 import json
 import os
 import shutil
-import threading
 import urllib.parse
 
 from echoing import WAYS, Echoing
-from harness import FORM, KEY, ROOT, check, equal, payment, wait_until
+from harness import FORM, KEY, ROOT, check, equal, payment, together, wait_until
 from rounds import rounds
 from scan import Watch, drawn_text
 from wire import Http2, Wire, request
@@ -205,16 +204,14 @@ def callers_who_die_while_it_goes_out_leave_nothing(system):
 def a_vault_that_dies_under_a_payment_leaves_nothing(system):
     payer = Payer(system)
     bodies = [payer.form("a payment while the vault dies") for _ in range(8)]
-    statuses = []
-    threads = [threading.Thread(target=lambda body=body: statuses.append(
-        payer.send(Wire, INTENTS, body))) for body in bodies]
-    for thread in threads:
-        thread.start()
-    keeper = system.kill_part("vault", "keeper")
-    for thread in threads:
-        thread.join()
+    keepers = []
+
+    def kill():
+        keepers.append(system.kill_part("vault", "keeper"))
+    statuses = together(*[lambda body=body: payer.send(Wire, INTENTS, body) for body in bodies],
+                        kill)[:-1]
     check(None not in statuses, f"each has an answer: {statuses}")
-    wait_until(lambda: system.part("vault", "keeper") not in (None, keeper), "a new keeper")
+    wait_until(lambda: system.part("vault", "keeper") not in (None, *keepers), "a new keeper")
     wait_until(lambda: system.is_ready("vault") and system.is_ready("relay"), "both are well")
     payer.done()
 
@@ -234,15 +231,11 @@ def many_payments_on_connections_that_stay_open_leave_nothing(system):
             else:
                 equal(wire.ask("POST", INTENTS, body, **headers), 200, whose)
     for turn in rounds(2):
-        threads = [threading.Thread(target=paying, args=(f"payer {index}, round {turn}",
-                                                         (Wire, Http2)[index % 2], 20))
-                   for index in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        together(*[lambda whose=f"payer {index}, round {turn}", protocol=protocol:
+                   paying(whose, protocol, 20)
+                   for index, protocol in enumerate((Wire, Http2, Wire, Http2))])
         payer.watch.clean()
-        if turn % 10 == 9:
+        if turn % 4 == 3:  # As many numbers as the search takes.
             payer.done()
             payer = Payer(system)
     payer.done()
