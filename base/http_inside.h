@@ -11,7 +11,7 @@
  * http_refuse.c  answers to what never became a request
  * http_linger.c  connections that end while their client still sends
  *
- * Never   is included by anything but these.
+ * Never   is included by anything but these and their tests.
  * Threads the loop's.
  */
 #ifndef BASE_HTTP_INSIDE_H
