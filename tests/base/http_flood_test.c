@@ -68,6 +68,15 @@ static bool got(size_t size, const char *text)
     return memmem(answer, size, text, strlen(text)) != NULL;
 }
 
+/* Until it has come, or the server has hung up, or time is over. */
+static bool await(const char *text)
+{
+    bool found = false;
+    for (unsigned i = 0; i < 100 && !found && !closed; i++)
+        found = got(receive(50), text);
+    return found;
+}
+
 TestSuite(http_flood, .fini = drop, .timeout = 30);
 
 /* --- Frames that carry nothing --- */
@@ -110,7 +119,7 @@ static bool flood(const struct kind *kind, unsigned count)
             return true;
         size = 0;
     }
-    receive(200);
+    receive(count > 1000 ? 5000 : 200);
     return closed;
 }
 
@@ -134,8 +143,8 @@ Test(http_flood, forgives_some_of_each)
         cr_assert(!flood(&kinds[i], 100), "%s", kinds[i].name);
         size_t size = frame_add_request(frames, 0, 5, "/nothing", false);
         cr_assert(wire_send(&wire, frames, size));
-        cr_expect(got(receive(200), "not_found") || kinds[i].type == SETTINGS, "%s: %s",
-                  kinds[i].name, answer);
+        /* With a window of one byte it would come byte by byte. */
+        cr_expect(kinds[i].size == 6 || await("not_found"), "%s: %s", kinds[i].name, answer);
         wire_close(&wire);
     }
 }
@@ -173,7 +182,7 @@ Test(http_flood, ends_a_header_block_without_end)
             size = frame_add(frames, 0, CONTINUATION, 0, 1, nothing, sizes[i]);
             sent = wire_send(&wire, frames, size);
         }
-        receive(1000);
+        receive(5000);
         cr_expect(!sent || closed, "%zu", sizes[i]);
         wire_close(&wire);
     }
@@ -189,7 +198,7 @@ Test(http_flood, ends_keys_that_change_all_the_time)
         for (unsigned i = 0; open && i < limit; i++)
             open = SSL_key_update(wire.ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 &&
                    SSL_do_handshake(wire.ssl) == 1;
-        receive(200);
+        receive(limit > 20 ? 5000 : 200);
         cr_expect_eq(!open || closed, limit > 20, "%u", limit);
         wire_close(&wire);
     }
@@ -234,7 +243,8 @@ Test(http_flood, makes_room_where_connections_do_nothing)
     cr_expect(closed, "it never asked anything");
     wire_close(&silent);
     cr_assert(wire_send(&wire, frames, frame_add_request(frames, 0, 3, "/nothing", false)));
-    cr_expect(got(receive(300), "not_found"), "the older one did");
+    closed = false;
+    cr_expect(await("not_found"), "the older one did");
     wire_close(&wire);
     check_alive();
 }
@@ -271,7 +281,7 @@ Test(http_flood, leaves_though_a_header_block_goes_on)
     size = frame_add(frames, 0, HEADERS, END_STREAM, 1, "", 0);
     size = frame_add(frames, size, CONTINUATION, 0, 1, "", 0);
     cr_assert(wire_send(&wire, frames, size));
-    receive(2000);
+    receive(5000);
     cr_assert(closed);
     cr_assert(pthread_join(thread, NULL) == 0);
 }
@@ -328,7 +338,7 @@ Test(http_flood, refuses_the_largest_of_too_many_bodies)
     cr_assert(!got(receive(500), "busy"));
     for (uint32_t i = 3; i < 8; i++)
         hold_body(2 * i + 1);
-    cr_assert(got(receive(500), "\"code\":\"busy\""));
+    cr_assert(await("\"code\":\"busy\""));
     cr_assert(!closed, "the others go on");
     cr_assert_eq(atomic_load(&server.calls), 0);
     uint8_t frame[16];
@@ -336,7 +346,7 @@ Test(http_flood, refuses_the_largest_of_too_many_bodies)
     for (uint32_t i = 0; i < 8 && !served; i++) {
         cr_assert(wire_send(&wire, frame, frame_add(frame, 0, DATA, END_STREAM, 2 * i + 1, "", 0)));
         receive(100);
-        served = atomic_load(&server.calls) == 1;
+        served = atomic_load(&server.calls) >= 1;
     }
     cr_assert(served, "what is left of them is served");
     check_alive();
