@@ -8,8 +8,10 @@ KEPT = 20_000    # Tokens, over all of the store, that are leased.
 
 
 def fill(bench, have, want, tokens):
-    """CPU time a card of the last chunk's worth and more, compaction and all."""
+    """CPU time a card of the last chunk, compaction and all; and the slowest answer, for a store
+    that is written faster than it compacts makes its writers wait."""
     pids = list(bench.ours().family("vault"))
+    slowest_us = 0
     while have < want:
         count = min(CHUNK, want - have)
         before = proc.cpu_us(pids)
@@ -22,8 +24,9 @@ def fill(bench, have, want, tokens):
             target.write(source.read())
         have += count
         last = (said["items"], before)
+        slowest_us = max(slowest_us, said["max_us"])
     bench.rest(1, 600)  # Compaction after a fill is part of the fill.
-    return (proc.cpu_us(pids) - last[1]) / last[0]
+    return {"fill": (proc.cpu_us(pids) - last[1]) / last[0], "slowest": slowest_us / 1e6}
 
 
 def grow(bench, sizes):
@@ -32,13 +35,13 @@ def grow(bench, sizes):
     have = 0
     tokens = bench.ours().path("tokens-of-growth")
     for size in sizes:
-        fill_cpu_us = fill(bench, have, size, tokens)
+        filled = fill(bench, have, size, tokens)
         have = size
         bench.progress.step(f"growth: measuring at {size:,} cards")
         made = bench.tokenize(64)
         leased = bench.load("vault", "lease", *bench.spread(64), "--tokens", tokens, who="relay")
         shown = bench.load("vault", "show", *bench.spread(64), "--tokens", tokens)
-        found[size] = {**measure.growing(bench.ours()), "fill": fill_cpu_us}
+        found[size] = {**measure.growing(bench.ours()), **filled}
         for name, said in (("tokenize", made), ("lease", leased), ("show", shown)):
             found[size][f"{name} cpu"] = measure.cpu_of(said, "vault")
             found[size][f"{name} p50"] = said["p50_us"]

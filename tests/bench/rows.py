@@ -160,6 +160,8 @@ def grown(sizes):
         yield Row(f"growth, batch fill, CPU a card at {names[size]}", "µs", ("growth",),
                   at(size, "fill"), f"at {names[first]}", at(first, "fill"),
                   most=1.5 if size == last else None)
+        yield Row(f"growth, slowest answer up to {names[size]}", "s", ("growth",),
+                  at(size, "slowest"))
     for before, size in zip(sizes, sizes[1:]):
         # Caches fill up to their bound; from there on nothing may grow.
         yield Row(f"growth, keeper's memory at {names[size]}", "MB", ("growth",),
