@@ -120,12 +120,8 @@ STATUS db_backup_create(struct db *db, const char *folder, struct db_backup *out
      * each of them would copy the whole log. */
     rocksdb_backup_engine_create_new_backup_flush(engine.handle, handle, 1, &error);
     atomic_fetch_sub(&db->pin_count, 1);
-    if (error != NULL) {
-        char *ignored = NULL; /* The next one takes away what this leaves. */
-        rocksdb_backup_engine_purge_old_backups(engine.handle, UINT32_MAX, &ignored);
-        rocksdb_free(ignored);
+    if (error != NULL) /* The engine has taken away what it had made of it. */
         return backup_failed(error, reason, reason_size);
-    }
     infos = rocksdb_backup_engine_get_backup_info(engine.handle);
     int count = rocksdb_backup_engine_info_count(infos);
     ENSURE(count > 0, WHY_IO);
