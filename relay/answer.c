@@ -8,6 +8,7 @@
 
 #include "base/own.h"
 #include "relay/forward.h"
+#include "relay/scrub_needle.h"
 
 #define ENCODING_VERSION 1u
 #define HEADER_BYTES_MAX 8192u
@@ -28,64 +29,89 @@ static bool is_identity(const char *encoding)
     return encoding[0] == '\0' || strcasecmp(encoding, "identity") == 0;
 }
 
+/* The headers of one answer, on their way through the guard. */
+struct head {
+    struct needles needles;
+    struct buffer line;
+    struct buffer clean;
+    struct buffer out;
+    unsigned count;
+    unsigned hits;
+};
+
+static void head_free(struct head *head)
+{
+    needles_free(&head->needles);
+    buffer_free(&head->line);
+    buffer_free(&head->clean);
+    buffer_free(&head->out);
+}
+
 /* Guarded as the line that it is, for a CVV is known by the name beside it.  Where the name itself
  * held something, the header is dropped: there is no telling what it was meant to be. */
-static STATUS add_header(const struct client_header *header, const struct scrub *scrub,
-                         struct buffer *out, unsigned *hits, unsigned *count)
+static STATUS head_add(struct head *head, const struct client_header *header)
 {
-    struct buffer line OWNED(buffer_free) = BUFFER(HEADER_BYTES_MAX);
-    struct buffer clean OWNED(buffer_free) = BUFFER(2 * HEADER_BYTES_MAX);
+    struct buffer *line = &head->line;
+    struct buffer *clean = &head->clean;
     const char *name = header->name;
     unsigned found = 0;
 
-    buffer_format(&line, "%s: ", name);
-    size_t prefix = line.size;
-    buffer_add_text(&line, header->value);
-    TRY(buffer_status(&line));
-    TRY(scrub_bytes(scrub, line.bytes, line.size, &clean, &found));
-    *hits += found;
-    if (clean.size < prefix || memcmp(clean.bytes, line.bytes, prefix) != 0)
+    buffer_clear(line);
+    buffer_clear(clean);
+    buffer_add_text(line, name);
+    buffer_add_text(line, ": ");
+    size_t prefix = line->size;
+    buffer_add_text(line, header->value);
+    TRY(buffer_status(line));
+    TRY(scrub_piece(&head->needles, line->bytes, line->size, clean, &found));
+    head->hits += found;
+    if (clean->size < prefix || memcmp(clean->bytes, line->bytes, prefix) != 0)
         return STATUS_OK;
     /* Our server's own Request-Id stands in the answer; the gateway's keeps a name of its own. */
     if (strcmp(name, "request-id") == 0)
         name = "cardkeep-gateway-request-id";
-    add_text(out, name, strlen(name));
-    add_text(out, clean.bytes + prefix, clean.size - prefix);
-    ++*count;
+    add_text(&head->out, name, strlen(name));
+    add_text(&head->out, clean->bytes + prefix, clean->size - prefix);
+    head->count++;
     return STATUS_OK;
 }
 
-STATUS answer_encode(const struct client_answer *answer, const struct scrub *scrub,
-                     struct buffer *out, unsigned *out_hits)
+static STATUS head_read(struct head *head, const struct client_answer *answer)
 {
-    struct buffer headers OWNED(buffer_free) = BUFFER(ANSWER_BYTES_MAX);
-    struct buffer body OWNED(buffer_free) = BUFFER(ANSWER_BYTES_MAX);
-    unsigned hits = 0;
-    unsigned in_body = 0;
-    unsigned count = 0;
-
-    ENSURE(answer->status >= STATUS_LEAST && answer->status <= STATUS_MOST, WHY_BAD_INPUT);
     for (unsigned i = 0; i < answer->header_count; i++) {
         const struct client_header *header = &answer->headers[i];
         if (strcmp(header->name, "content-encoding") == 0)
             ENSURE(is_identity(header->value), WHY_BAD_INPUT);
         if (!forward_answer_passes(header->name))
             continue;
-        ENSURE(count < ANSWER_HEADERS_MAX, WHY_BAD_INPUT);
-        TRY(add_header(header, scrub, &headers, &hits, &count));
+        ENSURE(head->count < ANSWER_HEADERS_MAX, WHY_BAD_INPUT);
+        TRY(head_add(head, header));
     }
-    if (answer->body_size > 0)
-        TRY(scrub_bytes(scrub, answer->body, answer->body_size, &body, &in_body));
+    return buffer_status(&head->out);
+}
+
+STATUS answer_encode(const struct client_answer *answer, const struct scrub *scrub,
+                     struct buffer *out, unsigned *out_hits)
+{
+    struct head head OWNED(head_free) = {.line = BUFFER(HEADER_BYTES_MAX),
+                                         .clean = BUFFER(2 * HEADER_BYTES_MAX),
+                                         .out = BUFFER(ANSWER_BYTES_MAX)};
+    unsigned in_body = 0;
+
+    ENSURE(answer->status >= STATUS_LEAST && answer->status <= STATUS_MOST, WHY_BAD_INPUT);
+    TRY(needles_make(scrub, &head.needles));
+    TRY(head_read(&head, answer));
 
     buffer_add_u8(out, ENCODING_VERSION);
     buffer_add_u16(out, (uint16_t)answer->status);
-    buffer_add_u16(out, (uint16_t)count);
-    buffer_add(out, headers.bytes, headers.size);
-    buffer_add_u32(out, (uint32_t)body.size);
-    buffer_add(out, body.bytes, body.size);
-    TRY(buffer_status(&headers));
-    TRY(buffer_status(out));
-    *out_hits = hits + in_body;
+    buffer_add_u16(out, (uint16_t)head.count);
+    buffer_add(out, head.out.bytes, head.out.size);
+    size_t size_at = out->size;
+    buffer_add_u32(out, 0);
+    TRY(scrub_piece(&head.needles, answer->body, answer->body_size, out, &in_body));
+    uint32_t size = htobe32((uint32_t)(out->size - size_at - sizeof size));
+    memcpy(out->bytes + size_at, &size, sizeof size);
+    *out_hits = head.hits + in_body;
     return STATUS_OK;
 }
 

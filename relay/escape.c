@@ -151,19 +151,22 @@ static struct undone wide_undo(const uint8_t *at, size_t left)
     return (struct undone){0};
 }
 
+/* Every byte of every answer is looked up, hence the table: a value and one more, 0 for none. */
 static int base64_value(uint8_t c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+' || c == '-')
-        return 62;
-    if (c == '/' || c == '_')
-        return 63;
-    return -1;
+    static const uint8_t values[256] = {
+        ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,
+        ['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14,
+        ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21,
+        ['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28,
+        ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35,
+        ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
+        ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49,
+        ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+        ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
+        ['-'] = 63, ['/'] = 64, ['_'] = 64,
+    };
+    return values[c] - 1;
 }
 
 /* Length of the run that begins here, line ends inside it included; 0 when it is none. */
@@ -182,7 +185,8 @@ static size_t base64_run(const uint8_t *at, size_t left)
     return end;
 }
 
-/* Decodes a run; 0 when it is too short or what it holds is no text (most identifiers are not). */
+/* Decodes a run; 0 when it is too short or what it holds is no text (most identifiers are not).
+ * Where `out` is NULL, it is only looked at. */
 static size_t base64_undo(const uint8_t *at, size_t run, uint8_t *out,
                           struct escape_span *out_spans, uint32_t base)
 {
@@ -207,7 +211,8 @@ static size_t base64_undo(const uint8_t *at, size_t run, uint8_t *out,
             if (c < 0x20 && c != '\t' && c != '\r' && c != '\n')
                 return 0;
             strange += c >= 0x7f;
-            out[count] = c;
+            if (out != NULL)
+                out[count] = c;
             if (out_spans != NULL)
                 out_spans[count] = (struct escape_span){last, place + 1};
             count++;
@@ -215,6 +220,18 @@ static size_t base64_undo(const uint8_t *at, size_t run, uint8_t *out,
         last = bit_count == 0 ? place + 1 : place;
     }
     return strange * 4 <= count ? count : 0;
+}
+
+/* Most answers hold no such run: none of them needs a copy to find that out. */
+static bool base64_suspected(const uint8_t *bytes, size_t size)
+{
+    for (size_t at = 0; at < size; at++) {
+        size_t run = base64_run(bytes + at, size - at);
+        if (base64_undo(bytes + at, run, NULL, NULL, 0) > 0)
+            return true;
+        at += run; /* To the byte behind it, which begins none. */
+    }
+    return false;
 }
 
 static size_t base64_undo_all(const uint8_t *bytes, size_t size, uint8_t *out,
@@ -274,7 +291,7 @@ bool escape_suspected(enum escape_kind kind, const uint8_t *bytes, size_t size)
         return memchr(bytes, 0, size) != NULL || memchr(bytes, 0xef, size) != NULL ||
                memchr(bytes, 0xc0, size) != NULL || memchr(bytes, 0xc1, size) != NULL;
     case ESCAPE_BASE64:
-        return size >= BASE64_RUN_MIN;
+        return base64_suspected(bytes, size);
     case ESCAPE_KINDS:
         break;
     }

@@ -28,7 +28,7 @@ struct escape_span {
     uint32_t end;
 };
 
-/* True when a byte that begins an escape of this kind is there at all (always for base64). */
+/* True when a byte that begins an escape of this kind is there at all; of base64, a run of text. */
 bool escape_suspected(enum escape_kind kind, const uint8_t *bytes, size_t size);
 
 /* `out` and, unless NULL, `out_spans` have room for `size` elements; `size` fits in 32 bits.

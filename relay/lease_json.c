@@ -45,16 +45,25 @@ void lease_clear(struct lease *lease)
     *lease = (struct lease){0};
 }
 
+/* How many nodes a text has at most: each but the first stands behind one of these four. */
+static uint32_t nodes_in(const uint8_t *body, size_t size)
+{
+    uint32_t count = 1;
+
+    for (size_t i = 0; i < size && count < LEASE_JSON_NODES_MAX; i++)
+        count += body[i] == ',' || body[i] == ':' || body[i] == '{' || body[i] == '[';
+    return count;
+}
+
 STATUS lease_json_open(struct lease_json *answer, const uint8_t *body, size_t size, unsigned count)
 {
     size_t bad_at = 0;
+    uint32_t most = nodes_in(body, size);
 
     *answer = (struct lease_json){.at = JSON_NONE};
-    answer->nodes = calloc(LEASE_JSON_NODES_MAX, sizeof *answer->nodes);
+    answer->nodes = calloc(most, sizeof *answer->nodes);
     ENSURE(answer->nodes != NULL, WHY_NO_MEMORY);
-    ENSURE(
-        !failed(json_read(body, size, answer->nodes, LEASE_JSON_NODES_MAX, &answer->json, &bad_at)),
-        WHY_FORGED);
+    ENSURE(!failed(json_read(body, size, answer->nodes, most, &answer->json, &bad_at)), WHY_FORGED);
     ENSURE(answer->json.nodes[0].type == JSON_OBJECT, WHY_FORGED);
     uint32_t results = json_member(&answer->json, 0, "results");
     ENSURE(results != JSON_NONE && answer->json.nodes[results].type == JSON_ARRAY, WHY_FORGED);

@@ -34,10 +34,9 @@ struct reading {
 };
 
 struct search {
-    const struct scrub *scrub;
     const uint8_t *bytes;
     size_t size;
-    struct needles needles;
+    const struct needles *needles;
     struct buffer marks;                    /* One uint16_t a byte, once anything is found. */
     struct reading readings[DEPTH_MAX + 1]; /* The one under way, on top of what it was made of. */
     unsigned depth;
@@ -57,7 +56,6 @@ static void search_free(struct search *search)
 {
     for (unsigned i = 0; i <= DEPTH_MAX; i++)
         reading_free(&search->readings[i]);
-    needles_free(&search->needles);
     buffer_free(&search->marks);
 }
 
@@ -89,7 +87,7 @@ static STATUS place_mark(struct search *search, const struct reading *reading, u
         fresh += marks[i] == 0;
     /* The needle for base64 was here and has left a well-formed fill; of what it left at the edges
      * nothing can be told. */
-    if (reading->is_coded && fresh <= 2 && !search->needles.list[index].beside)
+    if (reading->is_coded && fresh <= 2 && !search->needles->list[index].beside)
         return STATUS_OK;
     if (marks[place.start] == 0)
         marks[place.start] = (uint16_t)((index + 1) | (reading->is_coded ? MARK_CODED : 0));
@@ -100,14 +98,17 @@ static STATUS place_mark(struct search *search, const struct reading *reading, u
 
 static STATUS reading_search(struct search *search, const struct reading *reading)
 {
-    const struct needles *needles = &search->needles;
+    const struct needles *needles = search->needles;
 
     for (size_t at = 0; at < reading->size; at++) {
-        if (needles->starts[reading->bytes[at]] == 0)
+        uint8_t c = reading->bytes[at];
+        if (needles->starts[c] == 0)
             continue;
         for (unsigned i = 0; i < needles->count; i++) {
-            size_t size =
-                needle_match(needles, &needles->list[i], reading->bytes, reading->size, at);
+            const struct needle *needle = &needles->list[i];
+            if (c != needle->first[0] && c != needle->first[1])
+                continue;
+            size_t size = needle_match(needles, needle, reading->bytes, reading->size, at);
             if (size > 0)
                 TRY(place_mark(search, reading, i, source_of(reading, at, size)));
         }
@@ -232,8 +233,8 @@ static bool is_json_number(const uint8_t *bytes, size_t size, size_t start, size
 static void replacement_add(const struct search *search, uint16_t mark, size_t start, size_t end,
                             struct buffer *out)
 {
-    const struct needle *needle = &search->needles.list[(mark & ~MARK_CODED) - 1];
-    const struct scrub_value *value = &search->scrub->values[needle->value];
+    const struct needle *needle = &search->needles->list[(mark & ~MARK_CODED) - 1];
+    const struct scrub_value *value = &search->needles->scrub->values[needle->value];
 
     if ((mark & MARK_CODED) != 0) {
         for (size_t i = start; i < end; i++)
@@ -241,7 +242,7 @@ static void replacement_add(const struct search *search, uint16_t mark, size_t s
         return;
     }
     if (needle->filled) {
-        buffer_add(out, search->needles.text.bytes + needle->start + needle->size, needle->size);
+        buffer_add(out, search->needles->text.bytes + needle->start + needle->size, needle->size);
         return;
     }
     bool quote = is_json_number(search->bytes, search->size, start, end);
@@ -275,17 +276,16 @@ static void marks_apply(const struct search *search, struct buffer *out, unsigne
     }
 }
 
-STATUS scrub_bytes(const struct scrub *scrub, const uint8_t *bytes, size_t size, struct buffer *out,
-                   unsigned *out_hits)
+STATUS scrub_piece(const struct needles *needles, const uint8_t *bytes, size_t size,
+                   struct buffer *out, unsigned *out_hits)
 {
-    assert(scrub != NULL);
     assert(out_hits != NULL);
 
     unsigned hits = 0;
     ENSURE(size < UINT32_MAX, WHY_LIMIT);
-    if (size > 0 && scrub->count > 0) {
-        OWNED(search_free) struct search search = {.scrub = scrub, .bytes = bytes, .size = size};
-        TRY(needles_make(scrub, &search.needles));
+    if (size > 0 && needles->count > 0) {
+        OWNED(search_free)
+        struct search search = {.needles = needles, .bytes = bytes, .size = size};
         TRY(search_run(&search));
         if (search.marks.size > 0)
             marks_apply(&search, out, &hits);
@@ -297,4 +297,14 @@ STATUS scrub_bytes(const struct scrub *scrub, const uint8_t *bytes, size_t size,
     TRY(buffer_status(out));
     *out_hits = hits;
     return STATUS_OK;
+}
+
+STATUS scrub_bytes(const struct scrub *scrub, const uint8_t *bytes, size_t size, struct buffer *out,
+                   unsigned *out_hits)
+{
+    assert(scrub != NULL);
+
+    OWNED(needles_free) struct needles needles = {0};
+    TRY(needles_make(scrub, &needles));
+    return scrub_piece(&needles, bytes, size, out, out_hits);
 }

@@ -38,10 +38,15 @@ struct scrub {
     unsigned count;
 };
 
+struct needles; /* relay/scrub_needle.h: what is looked for, made of the values. */
+
 /* Appends the cleaned bytes to `out`; `*out_hits` counts what was replaced.  Fails with WHY_LIMIT
  * when `out` is full, or when there are more escapes within escapes than anybody honest writes:
  * nothing of the answer may be passed on then. */
 STATUS scrub_bytes(const struct scrub *scrub, const uint8_t *bytes, size_t size, struct buffer *out,
                    unsigned *out_hits);
+/* The same with needles that were made before: an answer has many headers and one set of them. */
+STATUS scrub_piece(const struct needles *needles, const uint8_t *bytes, size_t size,
+                   struct buffer *out, unsigned *out_hits);
 
 #endif

@@ -47,6 +47,16 @@ static uint8_t lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
 }
 
+/* What may stand for the first byte of a needle, as needle_match() takes it. */
+static uint8_t other_first(const struct needle *needle, uint8_t c)
+{
+    if (c == ' ')
+        return '+';
+    if (needle->fold && c >= 'a' && c <= 'z')
+        return (uint8_t)(c - 'a' + 'A');
+    return needle->fold ? lower(c) : c;
+}
+
 /* Bytes of the separator that stands at `at`, 0 for none: any ASCII character that is no letter or
  * digit, and the blanks and dashes of Unicode. */
 static size_t gap_size(const uint8_t *at, size_t left)
@@ -180,11 +190,10 @@ static void needle_add(struct needles *needles, struct needle needle)
     if (needles->text.why != WHY_NONE || needle.size == 0)
         return;
     uint8_t first = needles->text.bytes[needle.start];
-    needles->starts[first] = 1;
-    if (needle.fold && first >= 'a' && first <= 'z')
-        needles->starts[first - 'a' + 'A'] = 1;
-    if (needle.fold && first >= 'A' && first <= 'Z')
-        needles->starts[first - 'A' + 'a'] = 1;
+    needle.first[0] = first;
+    needle.first[1] = other_first(&needle, first);
+    needles->starts[needle.first[0]] = 1;
+    needles->starts[needle.first[1]] = 1;
     needles->list[needles->count++] = needle;
 }
 
@@ -304,7 +313,8 @@ static void name_add(struct needles *needles, unsigned value, const uint8_t *byt
 STATUS needles_make(const struct scrub *scrub, struct needles *out_needles)
 {
     assert(scrub->count <= SCRUB_VALUES_MAX);
-    *out_needles = (struct needles){.text = BUFFER(TEXT_BYTES_MAX)};
+    out_needles->scrub = scrub;
+    out_needles->text = BUFFER(TEXT_BYTES_MAX);
 
     for (unsigned i = 0; i < scrub->count; i++) {
         const uint8_t *bytes = secret_peek(scrub->values[i].value);

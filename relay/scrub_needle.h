@@ -3,7 +3,7 @@
  *
  * In      the inserted values.
  * Out     needles, and whether one of them stands at a place.
- * Never   undoes escapes (relay/escape.h does, before); outlives its search.
+ * Never   undoes escapes (relay/escape.h does, before); outlives its answer.
  * Threads one at a time.
  */
 #ifndef RELAY_SCRUB_NEEDLE_H
@@ -26,8 +26,9 @@ enum needle_gap {
 };
 
 struct needle {
-    unsigned value; /* Index of the scrub's value. */
-    uint32_t start; /* Of its bytes, in needles.text; its fill follows it where it has one. */
+    uint8_t first[2]; /* Bytes that it may begin with; the same twice where there is one. */
+    unsigned value;   /* Index of the scrub's value. */
+    uint32_t start;   /* Of its bytes, in needles.text; its fill follows it where it has one. */
     uint32_t size;
     enum needle_gap gap;
     bool filled; /* Replaced by its fill, of the same size; else by the value's token or stars. */
@@ -37,6 +38,7 @@ struct needle {
 };
 
 struct needles {
+    const struct scrub *scrub; /* Borrowed. */
     struct needle list[SCRUB_VALUES_MAX * NEEDLE_SHAPES_MAX];
     unsigned count;
     struct buffer text;  /* Wiped with the rest. */
