@@ -15,10 +15,10 @@
 
 /* Under the sanitizers libh2o's own stay in place, so that they can see every use of freed memory.
  */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WIPE_OFF
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define WIPE_OFF
 #endif
 #endif
