@@ -1,3 +1,9 @@
+# What has threads, or hands something from one to another: these run under ThreadSanitizer.
+set(TSAN_UNITS base/secret base/encode base/log base/metrics base/db base/db_backup base/backup
+  base/loop base/work base/supervise base/http base/http_flood base/client policies/audit_log
+  policies/signer policies/signer_process relay/ledger relay/vault_epoch relay/sandbox/gateway
+  vault/store vault/keeper_verify vault/cli/probe)
+
 # Unit tests, one line a module, in the order of the sources: unit_test(<folder>/<module> <libraries>).
 unit_test(base/status base)
 unit_test(base/encode base)

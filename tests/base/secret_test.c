@@ -16,13 +16,15 @@
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define WITH_ASAN
+#elif __has_feature(thread_sanitizer)
+#define WITH_TSAN
 #endif
 #elif defined(__SANITIZE_ADDRESS__)
 #define WITH_ASAN
 #endif
 
-/* AddressSanitizer makes mlock() do nothing and succeed. */
-#if defined(WITH_ASAN)
+/* The sanitizers make mlock() do nothing and succeed. */
+#if defined(WITH_ASAN) || defined(WITH_TSAN)
 #define LOCKS_COUNT 0
 #else
 #define LOCKS_COUNT 1
