@@ -2,71 +2,15 @@
 #include "policies/merkle.h"
 
 #include <assert.h>
-#include <openssl/evp.h>
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/hash.h"
 
 /* RFC 6962 section 2.1: the first byte keeps a leaf from ever being taken for a node. */
 #define LEAF_PREFIX 0x00u
 #define NODE_PREFIX 0x01u
 
-/* Fetched once in each thread, for hundreds of thousands of hashes a second pass here. */
-struct hasher {
-    EVP_MD *sha256;
-    EVP_MD_CTX *ctx;
-};
-
-static _Thread_local struct hasher *hasher;
-static pthread_once_t hasher_once = PTHREAD_ONCE_INIT;
-static pthread_key_t hasher_key; /* Only for what it does when a thread ends. */
-
-/* There is no log without its hash, and nothing that a caller could do about it. */
-static void must(bool done)
-{
-    if (!done)
-        abort();
-}
-
-static void hasher_free(void *memory)
-{
-    struct hasher *gone = memory;
-
-    EVP_MD_CTX_free(gone->ctx);
-    EVP_MD_free(gone->sha256);
-    free(gone);
-}
-
-static void hasher_key_make(void)
-{
-    must(pthread_key_create(&hasher_key, hasher_free) == 0);
-}
-
-static void hasher_make(void)
-{
-    must(pthread_once(&hasher_once, hasher_key_make) == 0);
-    hasher = calloc(1, sizeof *hasher);
-    must(hasher != NULL);
-    hasher->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    hasher->ctx = EVP_MD_CTX_new();
-    must(hasher->sha256 != NULL && hasher->ctx != NULL);
-    must(pthread_setspecific(hasher_key, hasher) == 0);
-}
-
-static EVP_MD_CTX *hash_begin(void)
-{
-    if (hasher == NULL)
-        hasher_make();
-    must(EVP_DigestInit_ex2(hasher->ctx, hasher->sha256, NULL) == 1);
-    return hasher->ctx;
-}
-
-static void hash_end(EVP_MD_CTX *ctx, uint8_t out[static MERKLE_HASH_BYTES])
-{
-    unsigned size = 0;
-    must(EVP_DigestFinal_ex(ctx, out, &size) == 1);
-    assert(size == MERKLE_HASH_BYTES);
-}
+static_assert(MERKLE_HASH_BYTES == HASH_BYTES, "the tree's hash is SHA-256");
 
 /* `out` may be one of the two. */
 static void node_hash(const uint8_t *left, const uint8_t *right, uint8_t *out)
@@ -76,9 +20,9 @@ static void node_hash(const uint8_t *left, const uint8_t *right, uint8_t *out)
     node[0] = NODE_PREFIX;
     memcpy(node + 1, left, MERKLE_HASH_BYTES);
     memcpy(node + 1 + MERKLE_HASH_BYTES, right, MERKLE_HASH_BYTES);
-    EVP_MD_CTX *ctx = hash_begin();
-    must(EVP_DigestUpdate(ctx, node, sizeof node) == 1);
-    hash_end(ctx, out);
+    hash_begin();
+    hash_add(node, sizeof node);
+    hash_end(out);
 }
 
 static bool level_used(const struct merkle_frontier *frontier, unsigned level)
@@ -90,10 +34,10 @@ void merkle_leaf(const void *entry, size_t size, uint8_t out[static MERKLE_HASH_
 {
     static const uint8_t prefix = LEAF_PREFIX;
 
-    EVP_MD_CTX *ctx = hash_begin();
-    must(EVP_DigestUpdate(ctx, &prefix, sizeof prefix) == 1);
-    must(EVP_DigestUpdate(ctx, entry, size) == 1);
-    hash_end(ctx, out);
+    hash_begin();
+    hash_add(&prefix, sizeof prefix);
+    hash_add(entry, size);
+    hash_end(out);
 }
 
 void merkle_add(struct merkle_frontier *frontier, const uint8_t leaf[static MERKLE_HASH_BYTES])
@@ -113,7 +57,8 @@ void merkle_add(struct merkle_frontier *frontier, const uint8_t leaf[static MERK
 void merkle_root(const struct merkle_frontier *frontier, uint8_t out[static MERKLE_HASH_BYTES])
 {
     if (frontier->size == 0) {
-        hash_end(hash_begin(), out);
+        hash_begin();
+        hash_end(out);
         return;
     }
 

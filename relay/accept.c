@@ -2,12 +2,12 @@
 #include "relay/accept.h"
 
 #include <assert.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/encode.h"
+#include "base/hash.h"
 #include "base/own.h"
 #include "base/redact.h"
 #include "relay/dry_run.h"
@@ -216,26 +216,25 @@ static STATUS list_tokens(struct submission *submission)
     return STATUS_OK;
 }
 
-static_assert(LEDGER_KEY_BYTES == crypto_hash_sha256_BYTES, "SHA-256");
+static_assert(LEDGER_KEY_BYTES == HASH_BYTES, "SHA-256");
 
 /* Every part with its size before it, so that no two lists of parts hash alike. */
-static void digest_add(crypto_hash_sha256_state *state, const void *part, size_t size)
+static void digest_add(const void *part, size_t size)
 {
     uint64_t told = size;
 
-    crypto_hash_sha256_update(state, (const uint8_t *)&told, sizeof told);
+    hash_add(&told, sizeof told);
     if (size > 0)
-        crypto_hash_sha256_update(state, part, size);
+        hash_add(part, size);
 }
 
 /* Adds what is forwarded under a name; nothing where it is not there. */
-static void digest_add_header(crypto_hash_sha256_state *state, const struct forward *forward,
-                              const char *name)
+static void digest_add_header(const struct forward *forward, const char *name)
 {
     for (const char *const *at = forward->headers; at[0] != NULL; at += 2)
         if (strcasecmp(at[0], name) == 0) {
-            digest_add(state, name, strlen(name));
-            digest_add(state, at[1], strlen(at[1]));
+            digest_add(name, strlen(name));
+            digest_add(at[1], strlen(at[1]));
         }
 }
 
@@ -244,12 +243,11 @@ static void digest_key(const struct submission *submission, uint8_t out[static L
 {
     const char *const parts[] = {submission->principal->name, submission->to->destination.name,
                                  submission->idempotency_key};
-    crypto_hash_sha256_state state;
 
-    crypto_hash_sha256_init(&state);
+    hash_begin();
     for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        digest_add(&state, parts[i], strlen(parts[i]));
-    crypto_hash_sha256_final(&state, out);
+        digest_add(parts[i], strlen(parts[i]));
+    hash_end(out);
 }
 
 /* What makes a repeat the same request.  The headers that say whose account it is are of it: the
@@ -258,17 +256,15 @@ static void digest_request(const struct submission *submission,
                            uint8_t out[static LEDGER_KEY_BYTES])
 {
     const struct profile *profile = &submission->to->profile;
-    crypto_hash_sha256_state state;
 
-    crypto_hash_sha256_init(&state);
-    digest_add(&state, submission->method, strlen(submission->method));
-    digest_add(&state, submission->target.bytes, submission->target.size);
-    digest_add(&state, submission->body.bytes, submission->body.size);
-    digest_add_header(&state, &submission->forward, "authorization");
+    hash_begin();
+    digest_add(submission->method, strlen(submission->method));
+    digest_add(submission->target.bytes, submission->target.size);
+    digest_add(submission->body.bytes, submission->body.size);
+    digest_add_header(&submission->forward, "authorization");
     for (unsigned i = 0; i < profile->account_count; i++)
-        digest_add_header(&state, &submission->forward, profile->account_headers[i]);
-    crypto_hash_sha256_final(&state, out);
-    sodium_memzero(&state, sizeof state); /* It saw a credential. */
+        digest_add_header(&submission->forward, profile->account_headers[i]);
+    hash_end(out);
 }
 
 static void fill_row(struct submission *submission)

@@ -38,9 +38,9 @@ const struct audit_families ledger_audit_families = {.entries = LEDGER_AUDIT_ENT
 
 const struct db_family ledger_families[LEDGER_FAMILY_COUNT] = {
     [LEDGER_SUBMISSIONS] = {.name = "submissions", .random_keys = true},
-    [LEDGER_OPEN] = {.name = "open"}, /* Walked at start, and small. */
+    [LEDGER_OPEN] = {.name = "open", .random_keys = true}, /* Walked at start, and small. */
     [LEDGER_KEYS] = {.name = "keys", .random_keys = true},
-    [LEDGER_SETTLEMENTS] = {.name = "settlements"},
+    [LEDGER_SETTLEMENTS] = {.name = "settlements", .random_keys = true}, /* As those. */
     [LEDGER_AUDIT_ENTRIES] = {.name = "audit_entries"},
     [LEDGER_AUDIT_CHECKPOINTS] = {.name = "audit_checkpoints"},
     [LEDGER_AUDIT_STATE] = {.name = "audit_state"},

@@ -7,6 +7,7 @@ set(TSAN_UNITS base/secret base/encode base/log base/metrics base/db base/db_bac
 # Unit tests, one line a module, in the order of the sources: unit_test(<folder>/<module> <libraries>).
 unit_test(base/status base)
 unit_test(base/encode base)
+unit_test(base/hash base)
 unit_test(base/buffer base)
 unit_test(base/secret base)
 unit_test(base/redact base)
