@@ -22,6 +22,7 @@
 #define ADDRESSES_MAX    1024u
 #define LINE_BYTES_MAX   8192u
 #define UPLOAD_BYTES     16384L
+#define READ_BYTES       4096L
 
 void client_op_unlink(struct client_op *op)
 {
@@ -246,6 +247,7 @@ static bool is_framing(const char *name)
 
 static STATUS op_set_headers(struct client_op *op, const struct client_request *request)
 {
+    struct buffer line OWNED(buffer_free) = BUFFER(LINE_BYTES_MAX);
     bool has_type = false;
     bool has_accept = false;
     unsigned count = 0;
@@ -257,7 +259,7 @@ static STATUS op_set_headers(struct client_op *op, const struct client_request *
         ENSURE(!is_framing(at[0]), WHY_BAD_INPUT);
         has_type = has_type || strcasecmp(at[0], "content-type") == 0;
         has_accept = has_accept || strcasecmp(at[0], "accept") == 0;
-        struct buffer line OWNED(buffer_free) = BUFFER(LINE_BYTES_MAX);
+        buffer_clear(&line);
         buffer_add_text(&line, at[0]);
         buffer_add_text(&line, at[1][0] == '\0' ? ";" : ": "); /* "Name;" sends an empty value. */
         buffer_add_text(&line, at[1]);
@@ -284,7 +286,10 @@ static STATUS op_set_addresses(struct client_op *op, const struct client_request
     ENSURE(op->addresses != NULL, WHY_NO_MEMORY);
 
     struct buffer entry OWNED(buffer_free) = BUFFER(2 * ADDRESSES_MAX);
-    buffer_format(&entry, "%s:%u:", request->host, (unsigned)request->port);
+    buffer_add_text(&entry, request->host);
+    buffer_add_text(&entry, ":");
+    buffer_add_decimal(&entry, request->port);
+    buffer_add_text(&entry, ":");
     for (const char *at = op->addresses; *at != '\0';) {
         size_t item = strcspn(at, ",");
         bool brackets = memchr(at, ':', item) != NULL;
@@ -361,6 +366,7 @@ static STATUS op_set_rules(struct client_op *op, const struct client_request *re
     /* Each request's head and small body go through a buffer of this size, which is made for it and
      * wiped behind it: the least that libcurl takes. */
     SET(CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BYTES);
+    SET(CURLOPT_BUFFERSIZE, READ_BYTES); /* Each answer comes through one of these, likewise. */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);

@@ -165,9 +165,30 @@ static void add_line(struct answer_lines *lines, const char *name, const char *v
     lines->count++;
 }
 
-static double ms(int64_t us)
+/* Milliseconds, with three digits behind the point. */
+static void add_duration(struct buffer *text, const char *name, int64_t us)
 {
-    return (double)us / 1000.0;
+    uint64_t told = us > 0 ? (uint64_t)us : 0;
+    char part[] = {'.', (char)('0' + told / 100 % 10), (char)('0' + told / 10 % 10),
+                   (char)('0' + told % 10)};
+
+    buffer_add_text(text, text->size > 0 ? ", " : "");
+    buffer_add_text(text, name);
+    buffer_add_text(text, ";dur=");
+    buffer_add_decimal(text, told / 1000);
+    buffer_add(text, part, sizeof part);
+}
+
+static void add_timing(struct answer_lines *lines, const struct answer_outcome *outcome)
+{
+    uint8_t room[ANSWER_LINE_MAX] = {0};
+    struct buffer text = BUFFER_OVER(room);
+
+    add_duration(&text, "policy", outcome->policy_us);
+    add_duration(&text, "lease", outcome->lease_us);
+    add_duration(&text, "gateway", outcome->gateway_us);
+    add_duration(&text, "relay", outcome->relay_us);
+    add_line(lines, "server-timing", buffer_text(&text));
 }
 
 void answer_lines(const struct answer_outcome *outcome, struct answer_lines *out_lines)
@@ -186,10 +207,7 @@ void answer_lines(const struct answer_outcome *outcome, struct answer_lines *out
     add_line(out_lines, "cardkeep-safe-to-retry", outcome->safe_to_retry ? "true" : "false");
     if (outcome->failed != ANSWER_FAILED_NONE)
         add_line(out_lines, "cardkeep-failed", failed_names[outcome->failed]);
-    snprintf(text, sizeof text, "policy;dur=%.3f, lease;dur=%.3f, gateway;dur=%.3f, relay;dur=%.3f",
-             ms(outcome->policy_us), ms(outcome->lease_us), ms(outcome->gateway_us),
-             ms(outcome->relay_us));
-    add_line(out_lines, "server-timing", text);
+    add_timing(out_lines, outcome);
     if (outcome->replayed)
         add_line(out_lines, "idempotency-replayed", "true");
     if (outcome->retry_after_s > 0) {
