@@ -104,6 +104,14 @@ static STATUS reader_make_room(struct frame_reader *reader)
     return STATUS_OK;
 }
 
+/* Of a send() or recv(): a peer that ended before it took all is gone as one that ended after. */
+static enum why socket_why(int error)
+{
+    if (error == EAGAIN || error == EWOULDBLOCK)
+        return WHY_BUSY;
+    return error == EPIPE || error == ECONNRESET ? WHY_NOT_FOUND : WHY_IO;
+}
+
 STATUS frame_reader_fill(struct frame_reader *reader, int fd)
 {
     assert(reader != NULL);
@@ -115,7 +123,7 @@ STATUS frame_reader_fill(struct frame_reader *reader, int fd)
         got = recv(fd, reader->bytes + reader->end, reader->capacity - reader->end, 0);
     while (got < 0 && errno == EINTR);
     if (got < 0)
-        return FAIL(errno == EAGAIN || errno == EWOULDBLOCK ? WHY_BUSY : WHY_IO);
+        return FAIL(socket_why(errno));
     ENSURE(got > 0, WHY_NOT_FOUND);
     reader->end += (size_t)got;
     return STATUS_OK;
@@ -291,7 +299,7 @@ STATUS frame_flush(struct frame_writer *writer, int fd)
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0)
-            return FAIL(errno == EAGAIN || errno == EWOULDBLOCK ? WHY_BUSY : WHY_IO);
+            return FAIL(socket_why(errno));
         sent_count(writer, (size_t)sent);
     }
     return STATUS_OK;

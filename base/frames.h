@@ -34,7 +34,7 @@ STATUS frame_reader_new(struct frame_reader **out_reader);
 void frame_reader_free(struct frame_reader **reader);
 
 /* One recv() from `fd`.  Fails with WHY_BUSY when nothing waits on a non-blocking socket,
- * WHY_NOT_FOUND at end of file (also when a half frame was left), WHY_LIMIT when so many whole
+ * WHY_NOT_FOUND when the peer is gone (also when half a frame was left), WHY_LIMIT when so many whole
  * frames wait to be taken that no room is left, WHY_IO otherwise. */
 STATUS frame_reader_fill(struct frame_reader *reader, int fd);
 
@@ -62,7 +62,7 @@ void frame_drop(struct frame_writer *writer);
 size_t frame_writer_waiting(const struct frame_writer *writer);
 
 /* Sends what waits with as few calls as the socket takes.  Non-blocking sockets: WHY_BUSY means
- * that some is left and that the socket is full.  WHY_IO: the peer is gone. */
+ * that some is left and that the socket is full.  WHY_NOT_FOUND: the peer is gone. */
 STATUS frame_flush(struct frame_writer *writer, int fd);
 
 #endif

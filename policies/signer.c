@@ -265,8 +265,7 @@ static STATUS say_hello(struct signer *signer)
     buffer_add_counted(body, key);
     if (signer->fork.epoch > 1)
         epoch_fork_encode(&signer->fork, body);
-    TRY(frame_end(signer->writer));
-    return frame_flush(signer->writer, signer->options->fd);
+    return frame_end(signer->writer);
 }
 
 static STATUS refuse(struct signer *signer, uint64_t id)
@@ -364,7 +363,7 @@ static STATUS answer(struct signer *signer, const struct frame *frame)
     }
 }
 
-/* All that one read brought; then one write. */
+/* All that one read brought. */
 static STATUS answer_waiting(struct signer *signer)
 {
     struct frame frame;
@@ -373,9 +372,7 @@ static STATUS answer_waiting(struct signer *signer)
     while (!failed(status = frame_reader_next(signer->reader, &frame)))
         TRY(answer(signer, &frame));
     ENSURE(status.why == WHY_NOT_FOUND, status.why);
-    if (frame_writer_waiting(signer->writer) == 0)
-        return STATUS_OK;
-    return frame_flush(signer->writer, signer->options->fd);
+    return STATUS_OK;
 }
 
 static void signer_end(struct signer *signer)
@@ -402,7 +399,9 @@ STATUS signer_run(const struct signer_options *options)
     TRY(say_hello(&signer));
 
     for (;;) {
-        struct status status = frame_reader_fill(signer.reader, options->fd);
+        struct status status = frame_flush(signer.writer, options->fd);
+        if (!failed(status))
+            status = frame_reader_fill(signer.reader, options->fd);
         if (status.why == WHY_NOT_FOUND)
             return STATUS_OK; /* The owner has left. */
         TRY(status);

@@ -195,7 +195,8 @@ void keeper_sign_tick(struct keeper *keeper)
     else if (keeper->signer_fd >= 0 && keeper->signer_greeted && !keeper->signing) {
         struct status status = sign_ask(keeper);
         if (failed(status)) {
-            log_failure(LOG_ERROR, "signer_lost", status, NULL);
+            bool gone = status.why == WHY_NOT_FOUND; /* That it ended is no failure of ours. */
+            log_failure(gone ? LOG_WARN : LOG_ERROR, "signer_lost", status, NULL);
             keeper_sign_detach(keeper);
         }
     }

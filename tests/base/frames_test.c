@@ -296,9 +296,19 @@ Test(frames, end_with_their_peer)
     cr_assert_eq(frame_reader_fill(reader, ends[1]).why, WHY_NOT_FOUND, "half a frame is no frame");
     close(ends[1]);
     cr_assert_eq(queue(1, 1, "x", 1), WHY_NONE);
-    cr_assert_eq(frame_flush(writer, ends[0]).why, WHY_IO, "and no signal");
+    cr_assert_eq(frame_flush(writer, ends[0]).why, WHY_NOT_FOUND, "and no signal");
     ends[1] = open("/dev/null", O_RDONLY | O_CLOEXEC);
     cr_assert_eq(frame_reader_fill(reader, ends[1]).why, WHY_IO, "no socket");
+}
+
+Test(frames, end_with_a_peer_that_left_some_of_them_unread)
+{
+    cr_assert_eq(send(ends[0], "x", 1, 0), 1);
+    cr_assert_eq(send(ends[1], "y", 1, 0), 1);
+    close(ends[1]);
+    cr_assert(!failed(frame_reader_fill(reader, ends[0])), "what came before");
+    cr_assert_eq(frame_reader_fill(reader, ends[0]).why, WHY_NOT_FOUND);
+    ends[1] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 Test(frames, wait_to_be_taken_only_up_to_a_bound)

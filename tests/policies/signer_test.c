@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policies/signer.h"
 
+#include <poll.h>
+
 #include "tests/policies/signer_kit.h"
 
 TestSuite(signer, .init = make_key, .fini = remove_folder);
@@ -109,6 +111,29 @@ Test(signer, releases_no_signature_that_it_could_not_remember)
     close(fd);
     frame_reader_free(&reader);
     frame_writer_free(&writer);
+}
+
+/* Its owner dies whenever it likes, and no error is made of that. */
+static enum why why_left_alone(bool owner_hears)
+{
+    struct pollfd heard = {.events = POLLIN};
+    start_signer();
+    heard.fd = fd;
+    if (owner_hears)
+        cr_assert_eq(poll(&heard, 1, 20000), 1);
+    else
+        cr_assert_eq(shutdown(fd, SHUT_RD), 0);
+    close(fd);
+    pthread_join(thread, NULL);
+    frame_reader_free(&reader);
+    frame_writer_free(&writer);
+    return ended.why;
+}
+
+Test(signer, ends_in_order_with_an_owner_that_left_its_words_unread)
+{
+    cr_expect_eq(why_left_alone(true), WHY_NONE);
+    cr_expect_eq(why_left_alone(false), WHY_NONE);
 }
 
 /* Sends one frame that no log owner sends. */
