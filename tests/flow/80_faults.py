@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks fill up and break, calls fail: what is asked then is refused by its name, and what was said
 before holds; once the trouble is over work goes on by itself."""
+import contextlib
+import json
 import os
+import select
 import threading
+import time
+import urllib.parse
 
 import faults
 import harness
-from harness import check, equal, outcome, pay, problem, wait_until
+from harness import FORM, JSON, KEY, check, equal, outcome, pay, payment, problem, wait_until
 
 STORE = "open,write,sync,grow,rename,mkdir {} data/vault/"
 LEDGER = "open,write,sync,grow,rename,mkdir {} data/relay/"
@@ -44,6 +49,60 @@ def _says(system, daemon, event):
     """A line of this event that was not there when the fault began."""
     seen = system.log(daemon).count(event)
     wait_until(lambda: system.log(daemon).count(event) > seen, f"the {daemon} says {event}")
+
+
+def _rests(system, daemon):
+    """Nothing is left to be written: the next sync is of what comes next."""
+    known = [-1, 0.0]
+
+    def quiet():
+        if known[0] != failing[daemon].hits():
+            known[:] = failing[daemon].hits(), time.monotonic()
+        return time.monotonic() - known[1] > 1
+    failing[daemon].set(f"sync short data/{daemon}/")  # Which counts them, and lets them be.
+    wait_until(quiet, f"the {daemon} has signed what there was")
+
+
+class _Asked:
+    """A request whose answer is not waited for."""
+
+    def __init__(self, caller):
+        self.caller = caller
+        caller.get("/nowhere")  # The handshake and what follows it is over.
+
+    def send(self, path, body, headers):
+        self.caller.connection.request("POST", path, body=body, headers=headers)
+
+    def is_answered(self):
+        socket = self.caller.connection.sock
+        return socket.pending() > 0 or bool(select.select([socket], [], [], 0)[0])
+
+    def answer(self):
+        raw = self.caller.connection.getresponse()
+        raw.read()
+        self.caller.close()
+        return raw.status
+
+
+@contextlib.contextmanager
+def _synced_late(system, daemon, asked):
+    """Within it a sync begins and does not end, and `asked` has no answer."""
+    held = failing[daemon].hits()
+    with failing[daemon].on(f"sync hold data/{daemon}/"):
+        yield
+        wait_until(lambda: failing[daemon].hits() > held, "a sync waits")
+        for _ in range(10):  # So often the one who would answer has looked at what there is.
+            system.metrics(daemon, "/metrics")
+        check(not asked.is_answered(), "answered before it is on the disk")
+
+
+def the_vault_answers_nothing_that_is_not_on_the_disk(system):
+    for _ in range(3):
+        asked = _Asked(system.vault())
+        _rests(system, "vault")
+        with _synced_late(system, "vault", asked):
+            asked.send("/v1/tokens", json.dumps(BODY), {"Content-Type": JSON})
+        equal(asked.answer(), 201, "answered once it is")
 
 
 def _vault_refuses_until_the_disk_is_back(system, rule):
@@ -163,6 +222,41 @@ def _relay_refuses_until_the_disk_is_back(system, rule, name):
           f"it was safe to retry: {answer!r}")
     equal(len(system.received()), 1, "sent once")
     system.verified("relay")
+
+
+def _send_payment(asked, token, **headers):
+    asked.send("/sandbox/v1/payment_intents", urllib.parse.urlencode(payment(token)),
+               {**KEY, "Content-Type": FORM, **headers})
+
+
+def the_relay_sends_nothing_whose_intent_is_not_on_the_disk(system):
+    for _ in range(3):
+        token = system.token()["token"]
+        asked = _Asked(system.relay())
+        system.forget_received()
+        _rests(system, "relay")
+        with _synced_late(system, "relay", asked):
+            _send_payment(asked, token)
+            for _ in range(10):  # Each takes longer than the relay would to send a payment.
+                system.token()
+                equal(system.received(), [], "nothing is sent yet")
+        equal(asked.answer(), 200, "answered once it was")
+        equal(len(system.received()), 1, "sent once")
+
+
+def the_relay_answers_nothing_whose_outcome_is_not_on_the_disk(system):
+    slow = {"Sandbox-Behaviour": "slow", "Sandbox-Delay-Ms": "3000"}
+    for _ in range(2):
+        token = system.token()["token"]
+        asked = _Asked(system.relay())
+        system.forget_received()
+        _send_payment(asked, token, **slow)
+        wait_until(system.received, "the payment is at the gateway")
+        _rests(system, "relay")
+        check(not asked.is_answered(), "the gateway takes its time")
+        with _synced_late(system, "relay", asked):
+            pass
+        equal(asked.answer(), 200, "answered once it is")
 
 
 def a_full_disk_stops_the_relay_before_anything_is_sent(system):

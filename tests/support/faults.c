@@ -11,7 +11,8 @@
  *   CALLS  names joined by commas: open (for writing), write, sync, grow, rename, mkdir, read,
  *          recv, send, accept, fork, socketpair, random, alloc (calloc(), of our own code
  *          mostly), clock, uptime
- *   WHAT   an error by its name, as ENOSPC; "short": the call moves one byte; for clock and
+ *   WHAT   an error by its name, as ENOSPC; "short": the call moves one byte; "hold": it waits
+ *          until the rule is gone, and goes on then (a call on a descriptor alone); for clock and
  *          uptime: seconds to add to the time of day, to that since the machine's start
  *   WHERE  a part of the path of the file (a socket's is socket:[…]), or * for any; with @NAME it
  *          is the name of the thread, as @keeper
@@ -22,6 +23,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,6 +42,8 @@
 #define FAULTS_BYTES 8192u
 #define HITS_AT      4096u
 #define SHORT        (-1) /* As what a call is told to do, beside errno's numbers. */
+#define HOLD         (-2)
+#define HOLD_LOOK_MS 5
 #define WORD_MAX     256u
 
 static uint8_t *control;
@@ -113,7 +117,7 @@ static int what_of(const char *word)
         int code;
     } known[] = {{"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EINTR", EINTR},   {"EAGAIN", EAGAIN},
                  {"EMFILE", EMFILE}, {"ENFILE", ENFILE}, {"ENOMEM", ENOMEM}, {"EROFS", EROFS},
-                 {"ENOSYS", ENOSYS}, {"short", SHORT}};
+                 {"ENOSYS", ENOSYS}, {"short", SHORT},   {"hold", HOLD}};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(known[i].name, word) == 0)
@@ -179,8 +183,14 @@ static int fault_on(const char *call, int fd)
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t size = readlink(link, path, sizeof path - 1);
     path[size > 0 ? size : 0] = '\0';
+    int what = fault_at(call, path);
+    if (what == HOLD) {
+        while (rule_find(call, path) == HOLD)
+            (void)poll(NULL, 0, HOLD_LOOK_MS);
+        what = 0;
+    }
     errno = kept;
-    return fault_at(call, path);
+    return what;
 }
 
 /* Fails as told; or goes on, with one byte alone where the call is to be short. */
