@@ -30,8 +30,7 @@ enum frame_type {
     FRAME_TYPE_COUNT
 };
 
-static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-#define PREFACE_BYTES (sizeof preface - 1)
+#define PREFACE_BYTES (sizeof "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" - 1)
 
 struct frame {
     uint32_t size; /* Of the payload. */

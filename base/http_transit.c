@@ -20,7 +20,9 @@
 
 static h2o_http2_stream_t *stream_of(h2o_req_t *req)
 {
-    return H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, req);
+    void *stream = (uint8_t *)req - offsetof(h2o_http2_stream_t, req);
+
+    return stream;
 }
 
 static size_t stream_bytes(const h2o_http2_stream_t *stream)

@@ -70,14 +70,16 @@ void load_conn_open(struct load *load, struct load_conn *conn)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
     const unsigned char *protocol = NULL;
     unsigned protocol_size = 0;
+    char host[256]; /* OpenSSL, which copies it, takes no constant. */
 
+    (void)snprintf(host, sizeof host, "%s", options->host);
     if (load->tls == NULL)
         load->tls = tls_new(options);
     conn->fd = dial(options);
     conn->ssl = SSL_new(load->tls);
     if (conn->ssl == NULL || SSL_set_fd(conn->ssl, conn->fd) != 1 ||
         SSL_set1_host(conn->ssl, options->host) != 1 ||
-        SSL_set_tlsext_host_name(conn->ssl, options->host) != 1)
+        SSL_set_tlsext_host_name(conn->ssl, host) != 1)
         load_die("no TLS");
     if (SSL_connect(conn->ssl) != 1)
         load_die("no handshake: %s", ERR_error_string(ERR_get_error(), NULL));
