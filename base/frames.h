@@ -34,8 +34,8 @@ STATUS frame_reader_new(struct frame_reader **out_reader);
 void frame_reader_free(struct frame_reader **reader);
 
 /* One recv() from `fd`.  Fails with WHY_BUSY when nothing waits on a non-blocking socket,
- * WHY_NOT_FOUND when the peer is gone (also when half a frame was left), WHY_LIMIT when so many whole
- * frames wait to be taken that no room is left, WHY_IO otherwise. */
+ * WHY_NOT_FOUND when the peer is gone (also when half a frame was left), WHY_LIMIT when so many
+ * whole frames wait to be taken that no room is left, WHY_IO otherwise. */
 STATUS frame_reader_fill(struct frame_reader *reader, int fd);
 
 /* As frame_reader_fill(), from memory: for fuzzing and tests. */
