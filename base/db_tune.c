@@ -6,11 +6,17 @@
 /* Families of random keys.  Their memtables are hash tables (limits.md 3), sorted when they are
  * flushed: what is sorted at once has to fit a core's cache, or sorting costs as much as everything
  * else together.  So they are small, and four make a file. */
-#define TUNE_PREFIX_BYTES       8u /* The least that a key has: some begin with a word. */
-#define TUNE_HASH_BUCKETS       32768u
-#define TUNE_MEMTABLE_BYTES     (2u << 20)
-#define TUNE_MEMTABLES_MAX      12
-#define TUNE_FLUSHED_AT_ONCE    4
+#define TUNE_PREFIX_BYTES    8u /* The least that a key has: some begin with a word. */
+#define TUNE_HASH_BUCKETS    32768u
+#define TUNE_MEMTABLE_BYTES  (2u << 20)
+#define TUNE_MEMTABLES_MAX   12
+#define TUNE_FLUSHED_AT_ONCE 4
+/* Sorted files beside each other, each looked into by its filter: more wait for their merging than
+ * RocksDB would let, for it slows writers down and stops them where merging falls behind. */
+#define TUNE_FILES_SLOW 48
+#define TUNE_FILES_STOP 96
+/* Flushing, and two that merge: a large merge does not hold up the small ones. */
+#define TUNE_JOBS               3
 
 #define TUNE_MEMTABLE_BYTES_MAX (256u << 20) /* Of all families together. */
 #define TUNE_BLOOM_BITS         10.0
@@ -46,6 +52,7 @@ rocksdb_options_t *db_tune_store(const struct db_options *options)
     rocksdb_options_set_db_write_buffer_size(made, TUNE_MEMTABLE_BYTES_MAX);
     rocksdb_options_set_allow_concurrent_memtable_write(made, 0); /* Hash memtables ask for it. */
     rocksdb_options_set_skip_stats_update_on_db_open(made, 1);
+    rocksdb_options_set_max_background_jobs(made, TUNE_JOBS);
     rocksdb_options_set_info_log_level(made, TUNE_INFO_LOG_SILENT);
     rocksdb_options_set_max_log_file_size(made, 0);
     rocksdb_options_set_keep_log_file_num(made, 1);
@@ -82,6 +89,8 @@ rocksdb_options_t *db_tune_family(bool random_keys, rocksdb_cache_t *cache)
         /* A small file of random keys overlaps everything in the level below: levels would write
          * each row a dozen times and more on its way down. */
         rocksdb_options_set_compaction_style(made, rocksdb_universal_compaction);
+        rocksdb_options_set_level0_slowdown_writes_trigger(made, TUNE_FILES_SLOW);
+        rocksdb_options_set_level0_stop_writes_trigger(made, TUNE_FILES_STOP);
     }
     return made;
 }
