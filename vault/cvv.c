@@ -26,8 +26,8 @@ struct cvv_cell {
     uint8_t id[CVV_ID_BYTES];
     uint8_t token_key[STORE_KEY_BYTES];
     int64_t deadline_ms;
-    int64_t lease_ends_ms;
-    uint32_t next; /* In its bucket, CVV_NONE at the end. */
+    struct cvv_loan loan; /* While it is LEASED. */
+    uint32_t next;        /* In its bucket, CVV_NONE at the end. */
     uint8_t state;
     uint8_t sealed_size;
     uint8_t sealed[CVV_SEALED_MAX];
@@ -137,7 +137,7 @@ static void cvv_expire(struct cvv_cells *cells, struct cvv_cell *cell, int64_t n
 {
     if (cell->state == CVV_STORED && now_ms >= cell->deadline_ms)
         cvv_end(cells, cell, CVV_EXPIRED);
-    else if (cell->state == CVV_LEASED && now_ms >= cell->lease_ends_ms)
+    else if (cell->state == CVV_LEASED && now_ms >= cell->loan.ends_ms)
         cvv_end(cells, cell, CVV_CONSUMED); /* Bytes may have left: never a second try. */
 }
 
@@ -256,8 +256,8 @@ static enum problem_code cvv_why_gone(const struct cvv_cells *cells, const struc
 }
 
 STATUS cvv_lease(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES],
-                 const uint8_t token_key[static STORE_KEY_BYTES], int64_t now_ms,
-                 int64_t lease_ends_ms, struct secret **out_cvv, enum problem_code *out_code)
+                 const uint8_t token_key[static STORE_KEY_BYTES], const struct cvv_loan *loan,
+                 int64_t now_ms, struct secret **out_cvv, enum problem_code *out_code)
 {
     struct cvv_cell *cell = cvv_find(cells, id);
     OWNED(secret_free) struct secret *cvv = NULL;
@@ -280,7 +280,7 @@ STATUS cvv_lease(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES],
                       CVV_PLAIN_BYTES, &size));
     secret_shorten(cvv, size);
     cell->state = CVV_LEASED;
-    cell->lease_ends_ms = lease_ends_ms;
+    cell->loan = *loan;
     *out_cvv = MOVE(cvv);
     return STATUS_OK;
 }
@@ -293,7 +293,8 @@ void cvv_destroy(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES])
         cvv_end(cells, cell, CVV_CONSUMED);
 }
 
-void cvv_return(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES], int64_t now_ms)
+void cvv_return(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES],
+                const uint8_t *lease_id, int64_t now_ms)
 {
     struct cvv_cell *cell = cvv_find(cells, id);
 
@@ -301,8 +302,10 @@ void cvv_return(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES], 
         cvv_expire(cells, cell, now_ms);
     if (cell == NULL || cell->state != CVV_LEASED)
         return;
+    if (lease_id != NULL && memcmp(cell->loan.lease_id, lease_id, CVV_LEASE_BYTES) != 0)
+        return;
     cell->state = CVV_STORED;
-    cell->lease_ends_ms = 0;
+    cell->loan = (struct cvv_loan){0};
     cvv_expire(cells, cell, now_ms);
 }
 

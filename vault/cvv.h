@@ -24,8 +24,9 @@
 #include "vault/contract.h"
 #include "vault/store.h"
 
-#define CVV_ID_BYTES   16u
-#define CVV_CELL_COUNT 16384u /* 256 bytes each: 4 MiB of locked memory. */
+#define CVV_ID_BYTES    16u
+#define CVV_LEASE_BYTES 16u
+#define CVV_CELL_COUNT  16384u /* 264 bytes each: a little over 4 MiB of locked memory. */
 
 struct cvv_cells;
 
@@ -33,6 +34,11 @@ struct cvv_bond {
     const char *tenant;
     uint8_t token_key[STORE_KEY_BYTES]; /* Of the card token, as the store indexes it. */
     const char *purchase;               /* "" where the caller named none. */
+};
+
+struct cvv_loan {
+    uint8_t lease_id[CVV_LEASE_BYTES];
+    int64_t ends_ms;
 };
 
 /* `boot` is this process's number, never used before.  Borrows the ring. */
@@ -52,17 +58,20 @@ STATUS cvv_token(struct cvv_cells *cells, const char *tenant, const uint8_t id[s
 bool cvv_parse(struct cvv_cells *cells, const char *tenant, const char *token,
                uint8_t out_id[static CVV_ID_BYTES]);
 
-/* Opens the code for one submission and marks the cell leased until `lease_ends_ms`.  On refusal
+/* Opens the code for one submission and marks the cell leased to it until the loan ends.  On refusal
  * the problem's code says why: cvv_consumed, cvv_expired, cvv_lost, or state_conflict (leased to
  * another submission, bound to another card). */
 STATUS cvv_lease(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES],
-                 const uint8_t token_key[static STORE_KEY_BYTES], int64_t now_ms,
-                 int64_t lease_ends_ms, struct secret **out_cvv, enum problem_code *out_code);
+                 const uint8_t token_key[static STORE_KEY_BYTES], const struct cvv_loan *loan,
+                 int64_t now_ms, struct secret **out_cvv, enum problem_code *out_code);
 
 /* The gateway answered: gone for good. */
 void cvv_destroy(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES]);
-/* Nothing was sent: back to STORED, unless its deadline has passed; too late once its lease has. */
-void cvv_return(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES], int64_t now_ms);
+/* Nothing was sent: back to STORED, unless its deadline has passed; too late once its lease has.
+ * Does nothing where another lease has it by now: a settlement may be said again.  Without a
+ * `lease_id`, whoever has it. */
+void cvv_return(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES],
+                const uint8_t *lease_id, int64_t now_ms);
 /* Its store was not committed: as if it had never been. */
 void cvv_forget(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES]);
 /* When a stored cell ends; 0 when it is not held any more. */

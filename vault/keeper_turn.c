@@ -49,7 +49,7 @@ static void turn_undo_cells(struct keeper *keeper, size_t mark, int64_t now_ms)
         if (step[0] == KEEPER_CVV_STORED)
             cvv_forget(keeper->cvvs, step + 1);
         else
-            cvv_return(keeper->cvvs, step + 1, now_ms);
+            cvv_return(keeper->cvvs, step + 1, NULL, now_ms); /* The step that lent it. */
         keeper->journal.size -= 1 + CVV_ID_BYTES;
     }
 }

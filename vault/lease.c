@@ -148,16 +148,17 @@ static STATUS lease_code(struct keeper_op *op, struct lease *lease, unsigned ind
     OWNED(secret_free) struct secret *cvv = NULL;
     const char *token = lease->want->cvv_tokens[index];
     enum problem_code code = PROBLEM_NOT_FOUND;
+    struct cvv_loan loan = {.ends_ms = lease->row.deadline_ms};
     uint8_t id[CVV_ID_BYTES];
     char field[32];
 
+    memcpy(loan.lease_id, lease->id, sizeof loan.lease_id);
     (void)snprintf(field, sizeof field, "/cvv_tokens/%u", index);
     if (!cvv_parse(cells, lease->tenant->name, token, id))
         return lease_refuse(lease, PROBLEM_NOT_FOUND, field, NULL);
     struct status status = FAIL(WHY_NOT_FOUND);
     for (unsigned i = 0; i < lease->want->token_count; i++) {
-        status = cvv_lease(cells, id, lease->token_keys[i], op->now_ms, lease->row.deadline_ms,
-                           &cvv, &code);
+        status = cvv_lease(cells, id, lease->token_keys[i], &loan, op->now_ms, &cvv, &code);
         if (!failed(status) || code != PROBLEM_STATE_CONFLICT)
             break;
     }

@@ -57,14 +57,14 @@ static STATUS settle_return_tokens(struct keeper_op *op, const struct store_leas
     return STATUS_OK;
 }
 
-static void settle_codes(struct keeper_op *op, const struct store_lease *lease,
-                         enum message_outcome outcome)
+static void settle_codes(struct keeper_op *op, const uint8_t lease_id[static 16],
+                         const struct store_lease *lease, enum message_outcome outcome)
 {
     for (unsigned i = 0; i < lease->cvv_count; i++) {
         if (outcome == MESSAGE_OUTCOME_ANSWERED)
             cvv_destroy(op->keeper->cvvs, lease->cvvs[i]);
         else if (outcome == MESSAGE_OUTCOME_NOT_SENT)
-            cvv_return(op->keeper->cvvs, lease->cvvs[i], op->now_ms);
+            cvv_return(op->keeper->cvvs, lease->cvvs[i], lease_id, op->now_ms);
     }
 }
 
@@ -136,7 +136,8 @@ static STATUS settle_do(struct keeper_op *op, const struct message_settlement *s
         .detail = message_outcome_names[settlement->outcome],
     };
     TRY(keeper_record(op, &entry));
-    settle_codes(op, &lease, settlement->outcome); /* Last: nothing after it can fail. */
+    /* Last: nothing in this step can fail after it.  A commit can, and then all of it comes again. */
+    settle_codes(op, out_id, &lease, settlement->outcome);
     return STATUS_OK;
 }
 

@@ -134,6 +134,30 @@ def a_failed_sync_stops_the_vault_and_loses_neither_token_nor_code(system):
     _vault_refuses_until_the_disk_is_back(system, "sync EIO data/vault/")
 
 
+def _borrow(system, submission, made):
+    want = {"submission_id": submission, "destination": "sandbox", "purpose": "payment",
+            "on_behalf_of": "shop", "tokens": [made["token"]],
+            "cvv_tokens": [made["cvv"]["token"]]}
+    return system.vault("relay").post("/v1/leases", {"leases": [want]},
+                                      shows_cards=True).json["results"][0]
+
+
+def a_code_that_is_out_again_does_not_come_back_from_an_earlier_lease(system):
+    """That nothing was sent could not be written: the relay says it until it is."""
+    made = system.token(cvv="123")
+    first = _borrow(system, "sub_faults1", made)
+    given_back = {"settlements": [{"lease_id": first["lease_id"], "outcome": "not_sent"}]}
+    with failing["vault"].on(STORE.format("EIO")):
+        problem(system.vault("relay").post("/v1/settlements", given_back), 503,
+                "store_unavailable")
+        _is_unready(system, "vault", "the store takes no writes")
+    _comes_back(system, "vault")
+    equal(_borrow(system, "sub_faults2", made)["cvvs"][0]["value"], "123", "it is free")
+    answer = system.vault("relay").post("/v1/settlements", given_back)
+    equal(answer.json["results"][0]["state"], "settled", "said again")
+    equal(_borrow(system, "sub_faults3", made)["code"], "state_conflict", "it is out still")
+
+
 def a_key_made_while_the_disk_failed_is_not_lost(system):
     """A day later the key of the day is over; the next one's row was in the batch that failed."""
     tomorrow = "clock 90000 @keeper"

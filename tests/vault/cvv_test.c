@@ -19,6 +19,8 @@ static struct keyring *ring;
 static struct cvv_cells *cells;
 static const uint8_t token_key[STORE_KEY_BYTES] = "a card token";
 static const uint8_t other_key[STORE_KEY_BYTES] = "another token";
+static const uint8_t lease_id[CVV_LEASE_BYTES] = "a lease";
+static const uint8_t other_lease[CVV_LEASE_BYTES] = "another lease";
 
 static void make(void)
 {
@@ -58,7 +60,9 @@ static enum problem_code lease_at(const uint8_t *id, const uint8_t *bond, int64_
     OWNED(secret_free) struct secret *code = NULL;
     enum problem_code problem = PROBLEM_COUNT;
 
-    struct status status = cvv_lease(cells, id, bond, now_ms, now_ms + 120 * 1000, &code, &problem);
+    struct cvv_loan loan = {.ends_ms = now_ms + 120 * 1000};
+    memcpy(loan.lease_id, lease_id, sizeof lease_id);
+    struct status status = cvv_lease(cells, id, bond, &loan, now_ms, &code, &problem);
     cr_expect_eq(failed(status), problem != PROBLEM_NONE);
     cr_expect_eq(failed(status), code == NULL, "a refusal hands out nothing");
     if (code != NULL) {
@@ -114,7 +118,7 @@ Test(cvv, is_gone_once_the_gateway_answered)
     cr_expect_eq(cvv_held(cells), 0u);
     cr_expect_eq(cvv_deadline_ms(cells, id), 0);
     cr_expect_eq(lease(id), PROBLEM_CVV_CONSUMED);
-    cvv_return(cells, id, NOW);
+    cvv_return(cells, id, lease_id, NOW);
     cr_expect_eq(lease(id), PROBLEM_CVV_CONSUMED, "and cannot be returned any more");
     cvv_destroy(cells, id);
     cr_expect_eq(cvv_held(cells), 0u, "a repeat changes nothing");
@@ -127,9 +131,21 @@ Test(cvv, returned_before_its_deadline_is_lent_again)
     keep("737", id);
     for (unsigned i = 0; i < 3; i++) {
         cr_assert_eq(lease_at(id, token_key, DEADLINE - 3 + i, "737"), PROBLEM_NONE);
-        cvv_return(cells, id, DEADLINE - 3 + i);
+        cvv_return(cells, id, lease_id, DEADLINE - 3 + i);
         cr_expect_eq(cvv_deadline_ms(cells, id), DEADLINE, "returning renews nothing");
     }
+}
+
+Test(cvv, comes_back_from_the_lease_that_has_it_alone)
+{
+    uint8_t id[CVV_ID_BYTES];
+
+    keep("737", id);
+    cr_assert_eq(lease(id), PROBLEM_NONE);
+    cvv_return(cells, id, other_lease, NOW);
+    cr_expect_eq(lease(id), PROBLEM_STATE_CONFLICT, "it is out still");
+    cvv_return(cells, id, NULL, NOW);
+    cr_expect_eq(lease(id), PROBLEM_NONE, "given back whoever had it");
 }
 
 Test(cvv, returned_after_its_deadline_has_expired)
@@ -138,7 +154,7 @@ Test(cvv, returned_after_its_deadline_has_expired)
 
     keep("737", id);
     cr_assert_eq(lease_at(id, token_key, DEADLINE - 1, "737"), PROBLEM_NONE);
-    cvv_return(cells, id, DEADLINE);
+    cvv_return(cells, id, lease_id, DEADLINE);
     cr_expect_eq(cvv_held(cells), 0u);
     cr_expect_eq(lease(id), PROBLEM_CVV_EXPIRED);
 }
@@ -152,7 +168,7 @@ Test(cvv, returned_after_its_lease_ran_out_is_consumed)
         cr_assert_eq(lease(id), PROBLEM_NONE);
         if (swept == 1)
             cvv_sweep(cells, LEASE_ENDS, CELLS);
-        cvv_return(cells, id, LEASE_ENDS);
+        cvv_return(cells, id, lease_id, LEASE_ENDS);
         cr_expect_eq(lease_at(id, token_key, LEASE_ENDS, "737"), PROBLEM_CVV_CONSUMED);
     }
 }
@@ -201,12 +217,12 @@ Test(cvv, that_is_destroyed_or_returned_without_a_lease_does_what_it_says)
     const uint8_t nobody[CVV_ID_BYTES] = {1};
 
     keep("737", id);
-    cvv_return(cells, id, NOW);
+    cvv_return(cells, id, lease_id, NOW);
     cr_expect_eq(cvv_held(cells), 1u);
     cvv_destroy(cells, id);
     cr_expect_eq(lease(id), PROBLEM_CVV_CONSUMED);
     cvv_destroy(cells, nobody);
-    cvv_return(cells, nobody, NOW);
+    cvv_return(cells, nobody, lease_id, NOW);
     cvv_forget(cells, nobody);
     cr_expect_eq(cvv_held(cells), 0u);
 }
