@@ -201,6 +201,8 @@ static CURLcode op_on_ssl(CURL *easy, void *context, void *owner)
     (void)owner;
     /* Without it OpenSSL keeps decrypted records in its read buffer. */
     SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
+    /* libcurl asks for buffers that are made and wiped, 17 KiB each, for every few records. */
+    SSL_CTX_clear_mode(context, SSL_MODE_RELEASE_BUFFERS);
     return CURLE_OK;
 }
 
