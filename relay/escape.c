@@ -169,20 +169,27 @@ static int base64_value(uint8_t c)
     return values[c] - 1;
 }
 
-/* Length of the run that begins here, line ends inside it included; 0 when it is none. */
-static size_t base64_run(const uint8_t *at, size_t left)
+/* True for what a run is made of: its characters, and the line ends of one that is wrapped. */
+static bool is_in_run(uint8_t c)
 {
-    size_t used = 0;
-    size_t end = 0;
+    return base64_value(c) >= 0 || c == '\r' || c == '\n';
+}
 
-    while (used < left) {
-        if (base64_value(at[used]) >= 0)
-            end = used + 1;
-        else if (at[used] != '\r' && at[used] != '\n')
-            break;
-        used++;
-    }
-    return end;
+/* A run, line ends inside it included; `size` 0 where there is none.  `seen` counts the line ends
+ * behind it too, where none begins. */
+struct run {
+    size_t size;
+    size_t seen;
+};
+
+static struct run base64_run(const uint8_t *at, size_t left)
+{
+    struct run run = {0};
+
+    for (; run.seen < left && is_in_run(at[run.seen]); run.seen++)
+        if (base64_value(at[run.seen]) >= 0)
+            run.size = run.seen + 1;
+    return run;
 }
 
 /* Decodes a run; 0 when it is too short or what it holds is no text (most identifiers are not).
@@ -222,14 +229,24 @@ static size_t base64_undo(const uint8_t *at, size_t run, uint8_t *out,
     return strange * 4 <= count ? count : 0;
 }
 
-/* Most answers hold no such run: none of them needs a copy to find that out. */
+/* Most answers hold no such run: none of them needs a copy to find that out, nor more than every
+ * sixteenth byte to be looked at where words are short. */
 static bool base64_suspected(const uint8_t *bytes, size_t size)
 {
-    for (size_t at = 0; at < size; at++) {
-        size_t run = base64_run(bytes + at, size - at);
-        if (base64_undo(bytes + at, run, NULL, NULL, 0) > 0)
+    size_t at = 0;
+
+    while (size - at >= BASE64_RUN_MIN) {
+        size_t start = at + BASE64_RUN_MIN;
+        while (start > at && is_in_run(bytes[start - 1]))
+            start--;
+        if (start > at) {
+            at = start;
+            continue;
+        }
+        struct run run = base64_run(bytes + at, size - at);
+        if (base64_undo(bytes + at, run.size, NULL, NULL, 0) > 0)
             return true;
-        at += run; /* To the byte behind it, which begins none. */
+        at += run.seen;
     }
     return false;
 }
@@ -240,16 +257,16 @@ static size_t base64_undo_all(const uint8_t *bytes, size_t size, uint8_t *out,
     size_t count = 0;
 
     for (size_t at = 0; at < size;) {
-        size_t run = base64_run(bytes + at, size - at);
+        struct run run = base64_run(bytes + at, size - at);
         struct escape_span *spans = out_spans == NULL ? NULL : out_spans + count;
-        size_t made = base64_undo(bytes + at, run, out + count, spans, (uint32_t)at);
+        size_t made = base64_undo(bytes + at, run.size, out + count, spans, (uint32_t)at);
         if (made > 0) {
             *out_changed = true;
             count += made;
-            at += run;
+            at += run.size;
             continue;
         }
-        for (size_t i = 0; i < (run > 0 ? run : 1); i++, at++, count++) {
+        for (size_t i = 0; i < (run.seen > 0 ? run.seen : 1); i++, at++, count++) {
             out[count] = bytes[at];
             if (out_spans != NULL)
                 out_spans[count] = (struct escape_span){(uint32_t)at, (uint32_t)at + 1};

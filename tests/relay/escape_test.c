@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/encode.h"
 #include "relay/escape.h"
 
 struct line {
@@ -105,4 +107,46 @@ Test(escape, drops_the_zero_bytes_of_utf_16)
     cr_assert_eq(escape_undo(ESCAPE_WIDE, wide, sizeof wide, out, NULL, &changed), 2);
     cr_expect(changed);
     cr_expect_arr_eq(out, "42", 2);
+}
+
+/* What is not suspected is never undone: it is what stands between an answer and its reading. */
+Test(escape, suspects_base64_where_there_is_some_to_undo_and_nowhere_else)
+{
+    static const char coded[] = "NDI0MjQyNDI0MjQyNDI0MjQy";
+    static const char others[] = "a \n\r\"=";
+    uint8_t text[96];
+    uint8_t out[sizeof text];
+    unsigned found = 0;
+
+    for (unsigned round = 0; round < 200000; round++) {
+        size_t size = 0;
+        bool changed = false;
+        for (unsigned piece = random_below(6); piece > 0; piece--) {
+            size_t letters = random_below(16);
+            memcpy(text + size, coded + 4 * random_below(3), letters);
+            size += letters;
+            text[size++] = (uint8_t)others[random_below(sizeof others - 1)];
+        }
+        escape_undo(ESCAPE_BASE64, text, size, out, NULL, &changed);
+        cr_assert_eq(escape_suspected(ESCAPE_BASE64, text, size), changed, "%.*s", (int)size,
+                     (const char *)text);
+        found += changed;
+    }
+    cr_expect_gt(found, 10000);
+    cr_expect_lt(found, 190000);
+}
+
+Test(escape, reads_line_ends_without_end_in_little_time)
+{
+    static uint8_t text[1u << 20];
+    static uint8_t out[sizeof text];
+    bool changed = true;
+
+    memset(text, '\n', sizeof text);
+    clock_t start = clock();
+    cr_expect_not(escape_suspected(ESCAPE_BASE64, text, sizeof text));
+    cr_expect_eq(escape_undo(ESCAPE_BASE64, text, sizeof text, out, NULL, &changed), sizeof text);
+    cr_expect_not(changed);
+    cr_expect_arr_eq(out, text, sizeof text);
+    cr_expect_lt(clock() - start, 5 * CLOCKS_PER_SEC, "quadratic would be minutes");
 }
