@@ -58,9 +58,9 @@ STATUS cvv_token(struct cvv_cells *cells, const char *tenant, const uint8_t id[s
 bool cvv_parse(struct cvv_cells *cells, const char *tenant, const char *token,
                uint8_t out_id[static CVV_ID_BYTES]);
 
-/* Opens the code for one submission and marks the cell leased to it until the loan ends.  On refusal
- * the problem's code says why: cvv_consumed, cvv_expired, cvv_lost, or state_conflict (leased to
- * another submission, bound to another card). */
+/* Opens the code for one submission and marks the cell leased to it until the loan ends.  On
+ * refusal the problem's code says why: cvv_consumed, cvv_expired, cvv_lost, or state_conflict
+ * (leased to another submission, bound to another card). */
 STATUS cvv_lease(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES],
                  const uint8_t token_key[static STORE_KEY_BYTES], const struct cvv_loan *loan,
                  int64_t now_ms, struct secret **out_cvv, enum problem_code *out_code);

@@ -5,8 +5,8 @@
  * A batch that failed may still come back with the store, whole: its sync failed, not its write.
  * So what memory holds of the store is read from it again.  Two things stay: CVV cells, which are
  * in memory alone (what the failed turn stored and lent was taken back, and what it settled is
- * settled again); and the ring, whose keys sealed them.  Rows of the ring that the failed batch had go with the next one, unless they came
- * back. */
+ * settled again); and the ring, whose keys sealed them.  Rows of the ring that the failed batch had
+ * go with the next one, unless they came back. */
 #include <stdio.h>
 
 #include "base/encode.h"

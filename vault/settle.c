@@ -136,7 +136,7 @@ static STATUS settle_do(struct keeper_op *op, const struct message_settlement *s
         .detail = message_outcome_names[settlement->outcome],
     };
     TRY(keeper_record(op, &entry));
-    /* Last: nothing in this step can fail after it.  A commit can, and then all of it comes again. */
+    /* Last: nothing here can fail after it.  A commit can, and then all of it comes again. */
     settle_codes(op, out_id, &lease, settlement->outcome);
     return STATUS_OK;
 }
