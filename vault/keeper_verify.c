@@ -81,8 +81,9 @@ static STATUS verify_token(struct verify *verify, const uint8_t *key)
     struct store_record record;
 
     TRY(store_get_token(store, key, &token));
-    return token.state == STORE_TOKEN_LIVE ? store_get_record(store, token.record_id, &record)
-                                           : STATUS_OK;
+    if (token.state == STORE_TOKEN_ERASED)
+        return STATUS_OK;
+    return store_get_record(store, token.record_id, &record);
 }
 
 static STATUS verify_same_card(struct verify *verify, const uint8_t *key)

@@ -97,10 +97,10 @@ static void put_record(uint64_t id, uint64_t card_of, const char *last4)
     cr_assert(!failed(store_put_record(&store, batch, id, &sealed_view, &sealed_card)));
 }
 
-static void put_token(uint8_t name, uint64_t record_id)
+static void put_token(uint8_t name, uint64_t record_id, enum store_token_state state)
 {
     uint8_t key[STORE_KEY_BYTES] = {name};
-    struct store_token token = {.state = STORE_TOKEN_LIVE, .record_id = record_id};
+    struct store_token token = {.state = state, .record_id = record_id};
     cr_assert(!failed(store_put_token(&store, batch, key, &token)));
 }
 
@@ -162,8 +162,8 @@ Test(keeper_verify, opens_every_record)
 {
     put_record(1, 1, "4242");
     put_record(2, 2, "4242");
-    put_token(1, 1);
-    put_token(2, 2);
+    put_token(1, 1, STORE_TOKEN_LIVE);
+    put_token(2, 2, STORE_TOKEN_LIVE);
     expect(KEEPER_VERIFY_GOOD, "record rows: 2, of which 2 hold");
 }
 
@@ -183,9 +183,11 @@ Test(keeper_verify, finds_a_view_that_shows_another_card)
 Test(keeper_verify, finds_a_token_without_its_record)
 {
     put_record(1, 1, "4242");
-    put_token(1, 1);
-    put_token(2, 7);
-    expect(KEEPER_VERIFY_BAD, "token rows: 2, of which 1 hold");
+    put_token(1, 1, STORE_TOKEN_LIVE);
+    put_token(2, 7, STORE_TOKEN_LIVE);
+    put_token(3, 7, STORE_TOKEN_CONSUMED); /* It is shown still, and may come back. */
+    put_token(4, 0, STORE_TOKEN_ERASED);
+    expect(KEEPER_VERIFY_BAD, "token rows: 4, of which 2 hold");
 }
 
 Test(keeper_verify, says_when_there_is_no_store_or_another_seal)
