@@ -85,6 +85,40 @@ def the_search_finds_every_shape_in_a_process_and_in_a_file(system):
         child.communicate()
 
 
+def the_search_takes_what_a_program_was_shipped_with_for_no_card(system):
+    """A library's table of numbers, on a page that was written to: but not what was written."""
+    number = drawn_card()
+    watch = Watch(system)
+    watch.number("a sample", number)
+    text = ("import mmap, sys\n"
+            "with open(sys.argv[1], 'rb') as file:\n"
+            "    page = mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE,"
+            " mmap.PROT_READ | mmap.PROT_WRITE)\n"
+            "page[0] = 1\n"
+            "print(1, flush=True)\n"
+            "page[1000:1016] = sys.stdin.buffer.read(16)\n"
+            "print(2, flush=True)\n"
+            "sys.stdin.read()")
+    path = os.path.join(os.path.dirname(system.folder), "shipped")
+    with open(path, "wb") as file:
+        file.write(b"x" * 500 + number.encode() + b"x" * 3580)
+    child = subprocess.Popen([sys.executable, "-c", text, path], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+    watch.processes = lambda: {child.pid: "a child"}
+    try:
+        child.stdout.readline()
+        equal([one for one in watch.search() if one.startswith("the a child, ")], [],
+              "what the file has")
+        child.stdin.write(number.encode())
+        child.stdin.flush()
+        child.stdout.readline()
+        check(any(one.startswith("the a child, /") for one in watch.search()),
+              "what was written there")
+    finally:
+        child.kill()
+        child.communicate()
+
+
 def a_card_is_gone_with_its_answer(system):
     watch = Watch(system)
     for length in (16, 13, 15, 19):

@@ -6,7 +6,9 @@
  *         `read WHERE BYTES`; WHERE counts processes and files from 0, PATTERN patterns.
  *
  * What a process has mapped but cannot read itself is read too; pages that were never touched are
- * not, nor pages that are still what the file behind them is. */
+ * not, nor pages that are still what the file behind them is.  Of a page of a program or library
+ * that was written to, as when its addresses were put in, the bytes that are as in the file are
+ * nobody's card either. */
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -33,6 +35,14 @@
 #define PAGE_EXISTS  (UINT64_C(3) << 62)
 #define PAGE_OF_FILE (UINT64_C(1) << 61)
 
+struct region {
+    uint64_t first;
+    uint64_t end;
+    uint64_t file_at; /* What of the file stands at `first`. */
+    bool shared;
+    const char *name;
+};
+
 struct pattern {
     uint8_t *bytes;
     size_t size;
@@ -48,6 +58,7 @@ static struct {
     unsigned where;
     unsigned hits;
     uint64_t read_bytes;
+    const struct region *region; /* Which is read, of a process. */
 } scan;
 
 __attribute__((noreturn)) static void fail(const char *what)
@@ -87,6 +98,22 @@ static void pattern_add(const char *hex)
     scan.buckets[hash] = scan.count++;
 }
 
+/* Whether the file that the region maps, for itself alone, has the same bytes there. */
+static bool is_of_file(const struct region *region, const struct pattern *pattern, uint64_t address)
+{
+    uint8_t bytes[PATTERN_BYTES_MAX];
+
+    if (region == NULL || region->shared || region->name[0] != '/')
+        return false;
+    int fd = open(region->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    off_t at = (off_t)(region->file_at + (address - region->first));
+    ssize_t got = pread(fd, bytes, pattern->size, at);
+    close(fd);
+    return got == (ssize_t)pattern->size && memcmp(bytes, pattern->bytes, pattern->size) == 0;
+}
+
 /* Tells of what begins at `at`, but for what the piece before has shown whole. */
 static void look_at(const uint8_t *at, size_t left, size_t shown, uint64_t address,
                     const char *region)
@@ -94,7 +121,8 @@ static void look_at(const uint8_t *at, size_t left, size_t shown, uint64_t addre
     for (uint32_t i = scan.buckets[hash_at(at)]; i != NONE; i = scan.patterns[i].next) {
         const struct pattern *pattern = &scan.patterns[i];
         if (pattern->size > left || pattern->size <= shown ||
-            memcmp(pattern->bytes, at, pattern->size) != 0)
+            memcmp(pattern->bytes, at, pattern->size) != 0 ||
+            is_of_file(scan.region, pattern, address))
             continue;
         if (++scan.hits <= HITS_MAX)
             printf("hit %u %" PRIu32 " %" PRIx64 " %s\n", scan.where, i, address, region);
@@ -140,19 +168,13 @@ static bool is_worth_reading(uint64_t entry, bool shared)
     return (entry & PAGE_EXISTS) != 0 && (shared || (entry & PAGE_OF_FILE) == 0);
 }
 
-struct region {
-    uint64_t first;
-    uint64_t end;
-    bool shared;
-    const char *name;
-};
-
 static void scan_region(int memory, int pagemap, const struct region *region)
 {
     static uint64_t entries[PAGES_AT_ONCE];
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t run = 0; /* Where the pages without a gap began; 0: there is a gap. */
 
+    scan.region = region;
     for (uint64_t at = region->first; at < region->end;) {
         uint64_t pages = (region->end - at) / page;
         size_t want = pages < PAGES_AT_ONCE ? (size_t)pages : PAGES_AT_ONCE;
@@ -197,8 +219,8 @@ static void scan_process(const char *pid)
         char rights[5] = "";
         int name_at = 0;
         line[strcspn(line, "\n")] = '\0';
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %*s %n", &region.first, &region.end,
-                   rights, &name_at) < 3)
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %*s %n", &region.first,
+                   &region.end, rights, &region.file_at, &name_at) < 4)
             fail("a line of maps");
         region.shared = rights[3] == 's';
         if (name_at > 0 && line[name_at] != '\0')
@@ -206,6 +228,7 @@ static void scan_process(const char *pid)
         if (strcmp(region.name, "[vsyscall]") != 0 && strcmp(region.name, "[vvar]") != 0)
             scan_region(memory, pagemap, &region);
     }
+    scan.region = NULL;
     (void)fclose(maps);
     close(pagemap);
     close(memory);
