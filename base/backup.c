@@ -149,7 +149,7 @@ static STATUS folder_open(struct backup *backup, int *out_folder, int *out_lock)
     if (fcntl(*out_lock, F_SETLK, &whole) != 0)
         return refuse(backup, WHY_BUSY, "busy", "another process works in the folder");
     TRY(origin_check(backup, *out_folder));
-    if (mkdirat(*out_folder, "facts", 0700) != 0 && errno != EEXIST)
+    if ((mkdirat(*out_folder, "facts", 0700) != 0 && errno != EEXIST) || fsync(*out_folder) != 0)
         return refuse_errno(backup, "facts");
     return STATUS_OK;
 }
@@ -161,7 +161,10 @@ static STATUS facts_write(struct backup *backup, int folder)
     const struct backup_result *result = &backup->result;
     char time[CLOCK_TEXT_SIZE];
     char name[64];
+    OWNED(descriptor_end) int facts = openat(folder, "facts", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+    if (facts < 0)
+        return refuse_errno(backup, "facts");
     clock_text(result->started_ms, time);
     json_begin_object(&writer);
     json_put_member_int(&writer, "id", result->backup.id);
@@ -175,8 +178,8 @@ static STATUS facts_write(struct backup *backup, int folder)
     json_end_object(&writer);
     buffer_add_text(&text, "\n");
     TRY(buffer_status(&text));
-    (void)snprintf(name, sizeof name, "facts/%u.json", (unsigned)result->backup.id);
-    return file_replace(backup, folder, name, text.bytes, text.size);
+    (void)snprintf(name, sizeof name, "%u.json", (unsigned)result->backup.id);
+    return file_replace(backup, facts, name, text.bytes, text.size);
 }
 
 /* Facts of backups that are gone go too. */
