@@ -148,6 +148,7 @@ STATUS landlock_restrict(const struct landlock_options *options)
     for (size_t i = 0; i < options->path_count; i++)
         if (options->paths[i].path != NULL)
             TRY(path_add(ruleset, &rules, &options->paths[i]));
+    /* Again, after sandbox.c: without it the kernel lets only root restrict itself. */
     ENSURE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, WHY_IO);
     ENSURE(syscall(SYS_landlock_restrict_self, ruleset, 0u) == 0, WHY_IO);
     return STATUS_OK;

@@ -32,6 +32,8 @@ static bool core_off(void)
     return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0;
 }
 
+/* Landlock and the filter of calls set it too, as the kernel takes neither without it; here it is
+ * set where neither is to be had, and known to be set. */
 static bool privileges_fixed(void)
 {
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&

@@ -75,6 +75,7 @@ static STATUS set_protocol(SSL_CTX *context)
                                      SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_CLEANSE_PLAINTEXT |
                                      SSL_OP_NO_TICKET);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    /* Each of these alone keeps older versions out, as they have none of these ciphers. */
     ENSURE(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1, WHY_IO);
     ENSURE(SSL_CTX_set_cipher_list(context, cipher_list) == 1, WHY_IO);
     ENSURE(SSL_CTX_set1_groups_list(context, group_list) == 1, WHY_IO);

@@ -82,6 +82,8 @@ STATUS envelope_open(struct keyring *ring, const struct envelope_place *place,
     const struct key_info *info = NULL;
     TRY(envelope_key_id(sealed, sealed_size, &key_id));
     TRY(keyring_kdf(ring, key_id, false, &kdf, &info));
+    /* The place names the tenant too, and what is sealed for one place opens in no other; this
+     * refuses before any key is derived for a tenant that it is not of. */
     ENSURE(key_is_for(info, place), WHY_FORGED);
 
     uint8_t room[PLACE_BYTES_MAX + 1] = {0};
