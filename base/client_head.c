@@ -91,6 +91,10 @@ static bool field_read(const char *line, size_t size, struct field *out)
 
     if (colon == NULL || memchr(line, 0, size) != NULL)
         return false;
+    /* RFC 9110 section 5.5: a bare CR ends the line for some; passed on, what follows it would be a
+     * header of the gateway's choice that no list was asked about. */
+    if (memchr(line, '\r', size) != NULL)
+        return false;
     out->name = line;
     out->name_size = (size_t)(colon - line);
     /* RFC 9112 section 5.1: blanks before the colon are taken away.  With them a name would pass

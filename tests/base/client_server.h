@@ -108,6 +108,7 @@ static bool server_answer(SSL *ssl, const char *request)
         {"/badchunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nhello\r\n"},
         {"/shortchunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nhello"},
         {"/nocolon", "HTTP/1.1 200 OK\r\nbroken header\r\nContent-Length: 0\r\n\r\n"},
+        {"/return", "HTTP/1.1 200 OK\r\nX-A: b\rSet-Cookie: c\r\nContent-Length: 0\r\n\r\n"},
         {"/blank", "HTTP/1.1 200 OK\r\nX-Blank \t: a\r\nContent-Length: 0\r\n\r\n"},
         {"/lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\n{}{}"},
         {"/list", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\n{}"},

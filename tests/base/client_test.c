@@ -193,6 +193,12 @@ Test(client, says_no_answer_when_the_head_is_cut_short)
     cr_assert_eq(fetch_path("/cuthead").trouble, CLIENT_TROUBLE_CLOSED);
 }
 
+/* Whoever passes the value on would give its reader two lines. */
+Test(client, takes_no_value_that_another_reader_could_end_before_its_end)
+{
+    cr_assert_eq(fetch_path("/return").result, CLIENT_MALFORMED);
+}
+
 Test(client, gives_names_that_no_blank_hides_from_a_list)
 {
     struct kept kept = fetch_path("/blank");
