@@ -361,12 +361,11 @@ void store_put_expiry(struct store *store, struct db_batch *batch, int64_t when_
 }
 
 /* An idempotency key that was used again after its time has a row that is not due yet. */
-static bool store_is_renewed(struct store *store, const uint8_t *expiry, size_t size,
-                             int64_t now_ms)
+static bool store_is_renewed(struct store *store, const uint8_t *expiry, int64_t now_ms)
 {
     struct store_repeat repeat;
 
-    return expiry[8] == STORE_IDEMPOTENCY && size == 9 + STORE_KEY_BYTES &&
+    return expiry[8] == STORE_IDEMPOTENCY &&
            !failed(store_get_repeat(store, expiry + 9, &repeat)) && repeat.expires_ms > now_ms;
 }
 
@@ -380,12 +379,13 @@ STATUS store_sweep(struct store *store, struct db_batch *batch, int64_t now_ms, 
     for (; db_iterator_valid(rows) && count < count_max; db_iterator_next(rows)) {
         size_t size = 0;
         const uint8_t *row = db_iterator_key(rows, &size);
-        ENSURE(size > 9, WHY_FORGED);
+        /* No seal is over it, and of a shorter key the engine could not find a row. */
+        ENSURE(size == 9 + STORE_KEY_BYTES, WHY_FORGED);
         if (store_id_decode(row) > (uint64_t)now_ms)
             break;
         ENSURE(row[8] == STORE_IDEMPOTENCY || row[8] == STORE_LEASES, WHY_FORGED);
-        if (!store_is_renewed(store, row, size, now_ms))
-            db_batch_delete(batch, store->db, row[8], row + 9, size - 9);
+        if (!store_is_renewed(store, row, now_ms))
+            db_batch_delete(batch, store->db, row[8], row + 9, STORE_KEY_BYTES);
         db_batch_delete(batch, store->db, STORE_EXPIRIES, row, size);
         count++;
     }

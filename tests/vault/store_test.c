@@ -459,11 +459,21 @@ Test(store, sweeps_nothing_but_leases_and_repeats)
     }
 }
 
-Test(store, refuses_an_expiry_without_a_key)
+Test(store, refuses_an_expiry_whose_key_is_none)
 {
-    unsigned count = 77;
+    static const uint8_t long_key[32];
+    static const size_t sizes[] = {0, 1, 7, 8, 15, 17, 32};
 
-    store_put_expiry(&store, batch, 1000, STORE_LEASES, key, 0);
-    rows_commit();
-    cr_expect_eq(store_sweep(&store, batch, 1000, 10, &count).why, WHY_FORGED);
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        unsigned count = 77;
+        store_put_expiry(&store, batch, 1000, STORE_LEASES, long_key, sizes[i]);
+        rows_commit();
+        cr_expect_eq(store_sweep(&store, batch, 1000, 10, &count).why, WHY_FORGED, "%zu", sizes[i]);
+        cr_expect_eq(count, 77u);
+        db_batch_clear(batch);
+        uint8_t row[9 + 32] = {[6] = 1000 >> 8, [7] = 1000 & 0xff, [8] = STORE_LEASES};
+        db_batch_delete(batch, db, STORE_EXPIRIES, row, 9 + sizes[i]);
+        rows_commit();
+        cr_assert_eq(rows_in(STORE_EXPIRIES), 0u);
+    }
 }
