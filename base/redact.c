@@ -111,9 +111,8 @@ static void stars_put(uint8_t *bytes, size_t from, size_t to)
 /* Hits may overlap: of "12 4242..." both what begins with 12 and what begins with 42 may have a
  * right check digit, and one of them is a card.  So the search goes on behind a hit's first group,
  * and stars are put only where it will not look again. */
-unsigned redact_mask(uint8_t *bytes, size_t size)
+static unsigned mask_once(uint8_t *bytes, size_t size)
 {
-    assert(bytes != NULL || size == 0);
     unsigned count = 0;
     size_t stars_from = 0;
     size_t stars_to = 0;
@@ -128,6 +127,21 @@ unsigned redact_mask(uint8_t *bytes, size_t size)
         stars_to = to > stars_to ? to : stars_to;
     }
     stars_put(bytes, stars_from, stars_to);
+    return count;
+}
+
+unsigned redact_mask(uint8_t *bytes, size_t size)
+{
+    assert(bytes != NULL || size == 0);
+    unsigned count = 0;
+    unsigned more = 0;
+
+    /* A hit's last four digits are the end of a group no more, and may begin a run with what stands
+     * behind them.  Each hit takes nine digits, so this ends. */
+    do {
+        more = mask_once(bytes, size);
+        count += more;
+    } while (more > 0);
     return count;
 }
 

@@ -29,7 +29,8 @@ bool redact_luhn(const uint8_t *digits, size_t count);
  * Go on from `start + 1`: another hit may overlap this one. */
 bool redact_find(const uint8_t *bytes, size_t size, size_t from, struct redact_hit *out_hit);
 
-/* Overwrites every digit of every hit but its last four with '*'; returns how many hits. */
+/* Overwrites every digit of every hit but its last four with '*', until there is no hit left;
+ * returns how many there were. */
 unsigned redact_mask(uint8_t *bytes, size_t size);
 
 /* True for data shaped like a magnetic stripe: track 1 (%B…^…^…) or track 2 (;digits=digits…) with

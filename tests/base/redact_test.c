@@ -160,6 +160,16 @@ Test(redact, masks_nothing_twice)
 
 /* Three groups, so made that the first and second have a right check digit, and the second and
  * third too: the digits in the middle belong to both. */
+/* What the first hit leaves clear is a group of its own then, and a run with those behind it. */
+Test(redact, masks_until_there_is_nothing_left_to_find)
+{
+    unsigned count = 0;
+    const char *text = masked("4242424242424242 1000 0000 3", &count);
+    cr_expect_eq(count, 2u);
+    cr_expect_str_eq(text, "**************** **** *000 3");
+    cr_expect_eq(hits_in(text), 0u);
+}
+
 Test(redact, masks_both_of_two_that_overlap)
 {
     char text[32] = "4000000 0000000 0000000";
