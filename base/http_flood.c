@@ -70,14 +70,42 @@ static void flood_on_read(h2o_socket_t *sock, const char *error)
     http_transit_check(server, false);
 }
 
+bool http_flood_reads(const struct http_conn *conn)
+{
+    h2o_socket_cb read = conn->sock->_cb.read;
+
+    return conn->read != NULL && (read == flood_on_read || read == conn->read);
+}
+
 void http_flood_renew(struct http_conn *conn)
 {
-    h2o_socket_t *sock = conn->sock;
+    if (http_flood_reads(conn))
+        conn->sock->_cb.read = flood_on_read;
+}
 
-    if (!conn->http2 || sock->_cb.read == NULL || sock->_cb.read == flood_on_read)
+/* libh2o frees its connection at once, and the socket only when TLS has said goodbye. */
+static bool lives(const struct http_conn *conn)
+{
+    const h2o_linklist_t *all = &conn->server->context.http2._conns;
+    const h2o_http2_conn_t *http2 = conn->sock->data; /* For its address alone. */
+
+    for (const h2o_linklist_t *at = all->next; at != all; at = at->next)
+        if (at == &http2->_conns)
+            return true;
+    return false;
+}
+
+/* Learns what libh2o reads HTTP/2 with, the same for all connections, and stands before it. */
+static void stand_before(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+
+    if (!lives(conn))
         return;
-    conn->read = sock->_cb.read;
-    sock->_cb.read = flood_on_read;
+    if (conn->sock->_cb.read != NULL)
+        server->http2_read = conn->sock->_cb.read;
+    conn->read = server->http2_read;
+    http_flood_renew(conn);
 }
 
 void http_flood_start(struct http_conn *conn)
@@ -98,7 +126,7 @@ void http_flood_start(struct http_conn *conn)
     bool open = server->starting == conn;
     server->starting = NULL;
     if (open) {
-        http_flood_renew(conn);
+        stand_before(conn);
         http_transit_trim(conn, body_bytes);
     }
     server->config.max_request_entity_size = limit;

@@ -19,6 +19,8 @@ struct http_server;
 void http_flood_start(struct http_conn *conn);
 /* libh2o forgets who reads when it rests: to be called from time to time. */
 void http_flood_renew(struct http_conn *conn);
+/* False once libh2o has let go of the connection, whose socket may live on for a while. */
+bool http_flood_reads(const struct http_conn *conn);
 /* What is no frame and costs all the same. */
 void http_flood_spend(struct http_conn *conn, unsigned cost);
 

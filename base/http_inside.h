@@ -150,6 +150,7 @@ struct http_server {
     size_t transit_new;         /* Bytes that came in since the last count. */
     struct http_conn *reading;  /* HTTP/2 whose input libh2o reads right now. */
     struct http_conn *starting; /* Given to libh2o as HTTP/2, while that has not returned. */
+    h2o_socket_cb http2_read;   /* What libh2o reads HTTP/2 with; NULL until it was seen. */
     struct http_call *handing;  /* The call that on_call was given, while it runs. */
 
     struct loop_timer *tick;

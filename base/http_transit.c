@@ -121,10 +121,11 @@ static void end_body(struct http_conn *conn, h2o_http2_stream_t *stream)
 /* Between two frames, and only while somebody reads, a frame may be put in. */
 static bool takes_frames(const struct http_conn *conn)
 {
-    const h2o_http2_conn_t *http2 = conn->http2 && !conn->shaking ? conn->sock->data : NULL;
-
+    if (!conn->http2 || conn->shaking || !http_flood_reads(conn))
+        return false;
+    const h2o_http2_conn_t *http2 = conn->sock->data;
     return http2 != NULL && http2->state == H2O_HTTP2_CONN_STATE_OPEN &&
-           http2->_headers_unparsed == NULL && conn->read != NULL;
+           http2->_headers_unparsed == NULL;
 }
 
 /* What it was about to free counts as free. */
