@@ -130,7 +130,8 @@ class Cores:
             fcntl.flock(self.file, fcntl.LOCK_EX)  # Whoever runs these tests beside us waits.
             self.old = self.file.read()
             # To a program: that knows no limit, and no bounds on which files the process may write.
-            self.arm(f"|/usr/bin/tee {self.folder}/core.%p\n")
+            # It runs outside of any chroot, and finds our folder through the root of who crashed.
+            self.arm(f"|/usr/bin/tee /proc/%P/root{self.folder}/core.%p\n")
         return self
 
     def arm(self, pattern):
