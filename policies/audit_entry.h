@@ -30,7 +30,7 @@ struct audit_entry {
     const char *on_behalf_of;
     const char *origin;  /* Caller's address and component. */
     const char *event;   /* "card.tokenize", "policy.deny", … (standards.md 4). */
-    const char *outcome; /* "ok", or the problem's code. */
+    const char *outcome; /* "ok", "replayed", or the problem's code. */
     const char *object;  /* Token, submission, key id. */
     const char *tenant;
     const char *purpose;

@@ -76,7 +76,9 @@ STATUS code_run(struct keeper_op *op, struct cursor *in)
     TRY(repeat_find(op, MESSAGE_CVV_STORE, &note, &repeat, &again, &row));
     if (again) {
         struct cursor kept = cursor_over(row.result, row.result_size);
+        struct audit_entry repeated = {.outcome = REPEAT_OUTCOME, .object = op->object};
         TRY(code_again(op, &kept, &code));
+        TRY(keeper_record(op, &repeated));
         return code_answer(op, &code, true);
     }
     TRY(code_keep(op, found.key, &card, brand_by_number(view.brand), &code));

@@ -51,9 +51,17 @@ void code_note(const struct code *code, struct buffer *out);
 STATUS code_again(struct keeper_op *op, struct cursor *in, struct code *out_code);
 
 /* --- tokenize.c --- */
+#define TOKENIZE_NOTE_MAX (200u * 1024u) /* What is kept of a request, to answer it again. */
 void tokenize_card_id(const struct store_same_card *same, char out[static VIEW_CARD_ID_CHARS + 1]);
+/* The entry of a batch, or as many as its items need.  An `outcome` of NULL is "ok". */
+STATUS tokenize_record(struct keeper_op *op, const struct audit_item *items, unsigned count,
+                       const char *outcome);
+
+/* --- tokenize_again.c: the same request under the same key --- */
+STATUS tokenize_again(struct keeper_op *op, bool batch, const struct store_repeat *row);
 
 /* --- repeat.c: idempotency keys --- */
+#define REPEAT_OUTCOME "replayed" /* In the entry of a request that is answered again. */
 struct repeat {
     bool wanted; /* The caller sent a key. */
     uint8_t key[STORE_KEY_BYTES];

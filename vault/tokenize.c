@@ -20,7 +20,6 @@
 #define TOKENIZE_VIEW_STEP   128u /* Views are padded to multiples of this. */
 #define TOKENIZE_CARD_PADDED 192u /* Every card is padded to this. */
 #define TOKENIZE_DRAWS_MAX   16u
-#define TOKENIZE_NOTE_MAX    (200u * 1024u)
 #define TOKENIZE_ITEMS_MAX   500u /* An entry has room for about 900. */
 
 /* One card on its way. */
@@ -265,7 +264,8 @@ static void tokenize_content(const struct message_card *sent, struct buffer *out
     buffer_add_u8(out, sent->cvv_size > 0 ? 1 : 0);
 }
 
-/* u8 good, then u64 record and the code (its id zero for none); or the problem. */
+/* u8 good, then u64 record, u8 and the code if there is one; or the problem.  It is read in
+ * tokenize_again.c. */
 static void tokenize_note(const struct tokenize *card, struct buffer *out)
 {
     buffer_add_u8(out, 1);
@@ -273,72 +273,6 @@ static void tokenize_note(const struct tokenize *card, struct buffer *out)
     buffer_add_u8(out, card->code.token[0] != '\0' ? 1 : 0);
     if (card->code.token[0] != '\0')
         code_note(&card->code, out);
-}
-
-static STATUS tokenize_again_one(struct keeper_op *op, struct cursor *kept, struct buffer *plain,
-                                 struct view *out_view)
-{
-    struct code code = {0};
-    struct found found;
-
-    uint64_t record_id = cursor_u64(kept);
-    if (cursor_u8(kept) != 0)
-        TRY(code_again(op, kept, &code));
-    struct status status = find_view(op->keeper, op->tenant, record_id, plain, out_view);
-    if (status.why == WHY_NOT_FOUND)
-        return keeper_refuse(op, PROBLEM_ERASED, NULL, NULL);
-    TRY(status);
-    memcpy(out_view->cvv_token, code.token, sizeof out_view->cvv_token);
-    out_view->cvv_expires_ms = code.expires_ms;
-    if (!keeper_may(op, POLICY_CARD_MATCH))
-        return STATUS_OK;
-    struct store_same_card same;
-    TRY(find_token(op, op->tenant, out_view->token, &found, &op->problem));
-    TRY(store_get_same_card(&op->keeper->store, found.token.fingerprint, &same));
-    tokenize_card_id(&same, out_view->card_id);
-    return STATUS_OK;
-}
-
-/* A repeat: the same tokens, looked up again. */
-static STATUS tokenize_again(struct keeper_op *op, bool batch, const struct store_repeat *row)
-{
-    struct buffer plain OWNED(buffer_free) = BUFFER(ENVELOPE_PLAIN_BYTES_MAX + 64);
-    struct buffer notes OWNED(buffer_free) = BUFFER(TOKENIZE_NOTE_MAX);
-    struct buffer views OWNED(buffer_free) = BUFFER(FRAME_BODY_BYTES_MAX);
-    struct view view = {0};
-    unsigned count = 0;
-
-    buffer_add(&notes, row->result, row->result_size); /* `row` is lent by the store. */
-    TRY(buffer_status(&notes));
-    struct cursor kept = cursor_over(notes.bytes, notes.size);
-    while (kept.at < kept.size && !kept.bad) {
-        bool good = cursor_u8(&kept) != 0;
-        op->problem = PROBLEM_NOTHING;
-        if (!good)
-            problem_decode(&kept, &op->problem);
-        else if (failed(tokenize_again_one(op, &kept, &plain, &view)) &&
-                 op->problem.code == PROBLEM_NONE)
-            return FAIL(WHY_IO);
-        good = op->problem.code == PROBLEM_NONE;
-        if (!good && !batch)
-            return FAIL(WHY_DENIED);
-        if (batch)
-            buffer_add_u8(&views, good ? 1 : 0);
-        if (good)
-            view_encode(&view, &views);
-        else
-            problem_encode(&op->problem, &views);
-        count++;
-    }
-    ENSURE(!kept.bad, WHY_FORGED);
-    op->problem = PROBLEM_NOTHING;
-    TRY(buffer_status(&views));
-    struct buffer *out = keeper_answer(op, batch ? MESSAGE_VIEWS : MESSAGE_VIEW);
-    buffer_add_u8(out, 1);
-    if (batch)
-        buffer_add_u16(out, (uint16_t)count);
-    buffer_add(out, views.bytes, views.size);
-    return keeper_answer_end(op);
 }
 
 static STATUS tokenize_one(struct keeper_op *op, const struct message_card *sent,
@@ -423,6 +357,21 @@ static void tokenize_batch_free(struct tokenize_batch *batch)
     free(batch->items);
 }
 
+STATUS tokenize_record(struct keeper_op *op, const struct audit_item *items, unsigned count,
+                       const char *outcome)
+{
+    for (unsigned i = 0; i < count; i += TOKENIZE_ITEMS_MAX) {
+        unsigned rest = count - i;
+        struct audit_entry entry = {
+            .outcome = outcome,
+            .items = items + i,
+            .item_count = rest < TOKENIZE_ITEMS_MAX ? rest : TOKENIZE_ITEMS_MAX,
+        };
+        TRY(keeper_record(op, &entry));
+    }
+    return STATUS_OK;
+}
+
 static STATUS tokenize_many(struct keeper_op *op, struct cursor in, unsigned count,
                             const struct repeat *repeat)
 {
@@ -443,14 +392,7 @@ static STATUS tokenize_many(struct keeper_op *op, struct cursor in, unsigned cou
     op->problem = PROBLEM_NOTHING;
     TRY(buffer_status(&batch.views));
     TRY(repeat_keep(op, MESSAGE_TOKENIZE, repeat, &batch.notes));
-    for (unsigned i = 0; i < count; i += TOKENIZE_ITEMS_MAX) {
-        unsigned rest = count - i;
-        struct audit_entry entry = {
-            .items = batch.items + i,
-            .item_count = rest < TOKENIZE_ITEMS_MAX ? rest : TOKENIZE_ITEMS_MAX,
-        };
-        TRY(keeper_record(op, &entry));
-    }
+    TRY(tokenize_record(op, batch.items, count, NULL));
     struct buffer *out = keeper_answer(op, MESSAGE_VIEWS);
     buffer_add_u8(out, 0);
     buffer_add_u16(out, (uint16_t)count);

@@ -215,6 +215,9 @@ def the_same_request_with_the_same_key_is_answered_again(system):
     equal(again.json["cvv"], first.json["cvv"], "the CVV token")
     equal((first.header("Idempotency-Replayed"), again.header("Idempotency-Replayed")),
           (None, "true"), "said so")
+    equal([(one["event"], one["outcome"]) for one in system.audit()
+           if one.get("object") == first.json["token"]],
+          [("card.tokenize", "ok"), ("card.tokenize", "replayed")], "its entries")
 
 
 def another_request_with_the_same_key_is_a_conflict(system):
@@ -246,6 +249,11 @@ def a_batch_can_be_repeated_whole(system):
     again = system.vault().post("/v1/tokens/batch", cards, headers=key)
     equal(again.json, first.json, "the same answer")
     equal(again.header("Idempotency-Replayed"), "true", "said so")
+    token, bad = first.json["results"][0]["token"], first.json["results"][1]["code"]
+    logged = [(one["outcome"], [item["outcome"] for item in one["items"]])
+              for one in system.audit() if "items" in one and
+              token in [item.get("object") for item in one["items"]]]
+    equal(logged, [("ok", ["ok", bad]), ("replayed", ["replayed", bad])], "its entries")
 
 
 def a_key_that_is_too_long_or_not_printable_is_refused(system):
@@ -279,6 +287,14 @@ def a_cvv_can_be_given_later(system):
     check(re.fullmatch(TIME, answer.json["expires_at"]), "its end")
     events = [one["event"] for one in system.audit() if one.get("object") == made["token"]]
     equal(events, ["card.tokenize", "cvv.store"], "its entries")
+    again = {"Idempotency-Key": "cvv-later"}
+    for _ in range(2):
+        answer = system.vault().post(f"/v1/tokens/{made['token']}/cvv", {"cvv": "123"},
+                                     headers=again)
+        equal(answer.status, 201, f"{answer!r}")
+    outcomes = [one["outcome"] for one in system.audit() if one["event"] == "cvv.store" and
+                one.get("object") == made["token"]]
+    equal(outcomes, ["ok", "ok", "replayed"], "a repeat has its own")
     path = f"/v1/tokens/{made['token']}/cvv"
     problem(system.vault().post(path, {}), 422, "missing_field", "/cvv")
     problem(system.vault().post(path, {"cvv": "12"}), 422, "invalid_cvv", "/cvv")
