@@ -408,7 +408,7 @@ Test(scrub, replaces_a_name_in_any_case_as_a_word)
 {
     watch(0, SCRUB_NAME, "Jos\xc3\xa9 Example");
     expect_clean("{\"name\":\"Jos\\u00e9 Example\"}", "{\"name\":\"" TOKEN "\"}");
-    expect_clean("name=JOS%C3%A9+example&x=1", "name=" TOKEN "&x=1");
+    expect_clean("name=jOS%C3%A9+example&x=1", "name=" TOKEN "&x=1");
     expect_untouched("Jos\xc3\xa9 Examples");
     char coded[64];
     base64_of("\x01", "Jos\xc3\xa9 Example", "\x01\x02", coded);
