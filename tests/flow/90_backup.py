@@ -157,6 +157,17 @@ def a_backup_that_the_disk_has_no_room_for_fails_by_name_and_leaves_nothing(syst
         _taken(system, daemon)
 
 
+def one_is_taken_at_a_time(system):
+    for daemon, caller in (("vault", system.vault), ("relay", system.relay)):
+        with failing[daemon].on(f"sync hold {_folder(system, daemon)}"):
+            equal(caller("operator").post("/v1/backups").status, 202, "the first")
+            problem(caller("operator").post("/v1/backups"), 409, "state_conflict")
+            check(caller("operator").get("/v1/backups").json["running"], "it goes on")
+        wait_until(lambda c=caller: not c("operator").get("/v1/backups").json["running"],
+                   "it ends")
+        equal(caller("operator").get("/v1/backups").json["last"]["state"], "done", "how")
+
+
 def killed_while_it_takes_one_the_older_ones_stay_whole(system):
     """At another instant each time: what a round leaves, the next one works with."""
     for round_at in rounds(2):
