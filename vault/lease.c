@@ -249,7 +249,7 @@ static STATUS lease_one(struct keeper_op *op, const struct message_lease *want, 
 STATUS lease_run(struct keeper_op *op, struct cursor *in)
 {
     struct buffer results OWNED(buffer_free) = BUFFER(FRAME_BODY_BYTES_MAX);
-    struct message_lease want;
+    struct message_lease want OWNED(message_lease_wipe) = {0};
     unsigned count = cursor_u16(in);
 
     ENSURE(count >= 1 && count <= CONTRACT_LEASES_MAX, WHY_BAD_INPUT);

@@ -2,6 +2,7 @@
 #include "vault/message.h"
 
 #include <assert.h>
+#include <sodium.h>
 
 const char *const message_outcome_names[] = {"answered", "not_sent", "sent_no_answer", NULL};
 
@@ -130,6 +131,11 @@ void message_lease_decode(struct cursor *in, struct message_lease *out_lease)
         cursor_text(in, out_lease->cvv_tokens[i], sizeof out_lease->cvv_tokens[i]);
 }
 
+void message_lease_wipe(struct message_lease *lease)
+{
+    sodium_memzero(lease, sizeof *lease);
+}
+
 void message_settlement_encode(const struct message_settlement *settlement, struct buffer *out)
 {
     problem_encode(&settlement->problem, out);
@@ -153,6 +159,11 @@ void message_settlement_decode(struct cursor *in, struct message_settlement *out
         out_settlement->outcome = (enum message_outcome)outcome;
     else
         in->bad = true;
+}
+
+void message_settlement_wipe(struct message_settlement *settlement)
+{
+    sodium_memzero(settlement, sizeof *settlement);
 }
 
 void message_lent_card_encode(const struct message_lent_card *card, struct buffer *out)

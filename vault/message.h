@@ -122,9 +122,12 @@ void message_card_decode(struct cursor *in, struct message_card *out_card);
 
 void message_lease_encode(const struct message_lease *lease, struct buffer *out);
 void message_lease_decode(struct cursor *in, struct message_lease *out_lease);
+/* People put numbers where tokens and ids belong, and these structs hold copies. */
+void message_lease_wipe(struct message_lease *lease);
 
 void message_settlement_encode(const struct message_settlement *settlement, struct buffer *out);
 void message_settlement_decode(struct cursor *in, struct message_settlement *out_settlement);
+void message_settlement_wipe(struct message_settlement *settlement);
 
 /* A granted lease, piece by piece, as the keeper opens it: begin, cards, CVVs.  The counts come
  * first. */

@@ -103,6 +103,7 @@ static void read_metadata(struct read_object *object, struct buffer *out)
         node = json->nodes[value_node].next;
     }
     json_end_object(&writer);
+    sodium_memzero(key, sizeof key);
     sodium_memzero(value, sizeof value);
     struct status status = buffer_status(out);
     if (status.why == WHY_NO_MEMORY)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/own.h"
 #include "vault/read_object.h"
 #include "vault/read_token.h"
 
@@ -166,7 +167,7 @@ static uint32_t begin(struct request *request, const struct list_kind *kind, str
 
 void read_lease_all(struct request *request, struct buffer *out)
 {
-    struct message_lease lease;
+    struct message_lease lease OWNED(message_lease_wipe) = {0};
     char at[POINTER_MAX];
     struct json json;
     uint32_t list = begin(request, &leases, &json, out);
@@ -183,7 +184,7 @@ void read_lease_all(struct request *request, struct buffer *out)
 
 void read_lease_settlements(struct request *request, struct buffer *out)
 {
-    struct message_settlement settlement;
+    struct message_settlement settlement OWNED(message_settlement_wipe) = {0};
     char at[POINTER_MAX];
     struct json json;
     uint32_t list = begin(request, &settlements, &json, out);

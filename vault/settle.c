@@ -172,7 +172,7 @@ static STATUS settle_one(struct keeper_op *op, const struct message_settlement *
 STATUS settle_run(struct keeper_op *op, struct cursor *in)
 {
     struct buffer results OWNED(buffer_free) = BUFFER(FRAME_BODY_BYTES_MAX);
-    struct message_settlement settlement;
+    struct message_settlement settlement OWNED(message_settlement_wipe) = {0};
     unsigned count = cursor_u16(in);
 
     ENSURE(count <= CONTRACT_LEASES_MAX, WHY_BAD_INPUT); /* Of none nothing is recorded. */

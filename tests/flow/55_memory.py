@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import raw_h2
-from harness import check, equal, together, wait_until
+from harness import CARDS, check, equal, together, wait_until
 from rounds import rounds
 from scan import PART, Watch, drawn_card, drawn_text, may_look, shapes
 from wire import Http2, Wire, request
@@ -432,3 +432,33 @@ def a_number_where_none_belongs_leaves_nothing(system):
     check(watch.search() or not may_look(), "the table of the connection has it")
     indexed.wire.close()
     watch.clean()
+
+
+def a_number_where_a_token_or_a_name_belongs_leaves_nothing(system):
+    """What is copied out of a body to be judged is copied, too."""
+    watch = Watch(system)
+    want = {"submission_id": "sub_memory", "destination": "sandbox", "purpose": "payment",
+            "on_behalf_of": "shop", "tokens": ["tok_none"]}
+    card = {"number": CARDS[0], "exp_month": 12, "exp_year": 2031}
+
+    def asked(status, whose, path, who, make):
+        number = watch.card(whose)
+        body = json.dumps(make(number)).encode()
+        statuses, wires = _ask(system, path, body, who)
+        equal(statuses, [status, status], whose)
+        watch.clean(1)
+        _close(wires)
+    for field in ("tokens", "cvv_tokens") * 2:
+        asked(200, f"a lease's {field}", "/v1/leases", "relay",
+              lambda number, field=field: {"leases": [{**want, field: [number]}]})
+    for field in ("submission_id", "destination", "purpose", "on_behalf_of"):
+        asked(200, f"a lease's {field}", "/v1/leases", "relay",
+              lambda number, field=field: {"leases": [{**want, field: number}]})
+    for field in ("submission_id", "lease_id"):
+        asked(200, f"a settlement's {field}", "/v1/settlements", "relay",
+              lambda number, field=field: {"settlements": [{field: number,
+                                                            "outcome": "answered"}]})
+    asked(422, "a key of metadata", TOKENS, "shop",
+          lambda number: {**card, "metadata": {number: "x"}})
+    asked(422, "an unknown name", TOKENS, "shop", lambda number: {**card, number: "x"})
+    asked(422, "a purchase", TOKENS, "shop", lambda number: {**card, "purchase": number})
