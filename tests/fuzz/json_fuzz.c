@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* base/json.h against Jansson: both accept or both refuse, and what they accept is the same tree.
- * Depth and nodes are bounded here alone. */
+ * Where they are meant to differ:
+ *
+ *   ours refuses     depth over JSON_DEPTH_MAX, more nodes than there is room for: limit_check()
+ *                    NUL behind a value, which Jansson takes for the end
+ *                    copying a string with U+0000 in it: compare_string()
+ *   theirs refuses   numbers that no C type holds, U+0000 in keys: is_theirs_alone() */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +133,72 @@ static bool is_theirs_alone(const json_error_t *error)
     return code == json_error_numeric_overflow || code == json_error_null_byte_in_key;
 }
 
+/* A limit is one of two: brackets too deep, or more bytes than there are nodes. */
+static void limit_check(const uint8_t *bytes, size_t size)
+{
+    size_t depth = 0;
+    size_t deepest = 0;
+    bool quoted = false;
+
+    for (size_t i = 0; i < size; i++) {
+        if (quoted && bytes[i] == '\\')
+            i++;
+        else if (bytes[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (bytes[i] == '[' || bytes[i] == '{'))
+            deepest = ++depth > deepest ? depth : deepest;
+        else if (!quoted && (bytes[i] == ']' || bytes[i] == '}') && depth > 0)
+            depth--;
+    }
+    assert(deepest > JSON_DEPTH_MAX || size > NODES_MAX);
+}
+
+/* Strings are in one order, and equal where their texts are. */
+static void compare_order(void)
+{
+    static char other[TEXT_MAX];
+    const struct json_node *last = NULL;
+    uint32_t last_at = 0;
+
+    for (uint32_t i = 0; i < json.count; i++) {
+        if (nodes[i].type != JSON_STRING)
+            continue;
+        assert(json_compare(json.bytes, &nodes[i], &nodes[i]) == 0);
+        if (last != NULL && !failed(json_read_text(&json, i, text, sizeof text, NULL)) &&
+            !failed(json_read_text(&json, last_at, other, sizeof other, NULL))) {
+            int order = json_compare(json.bytes, last, &nodes[i]);
+            int back = json_compare(json.bytes, &nodes[i], last);
+            assert((order == 0) == (strcmp(other, text) == 0));
+            assert((order < 0) == (back > 0) && (order == 0) == (back == 0));
+        }
+        last = &nodes[i];
+        last_at = i;
+    }
+}
+
+/* Any bytes at all can be written as a string, and Jansson reads it. */
+static void write_any(const uint8_t *bytes, size_t size)
+{
+    OWNED(buffer_free) struct buffer out = BUFFER(8 * TEXT_MAX);
+    struct json_writer writer = json_writer_over(&out);
+    json_error_t error;
+
+    json_put_bytes(&writer, bytes, size);
+    assert(!failed(buffer_status(&out)));
+    json_t *theirs =
+        json_loadb((const char *)out.bytes, out.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    assert(theirs != NULL && theirs->type == JANSSON_STRING);
+    bool whole = true; /* Or else there are U+FFFD in it. */
+    for (size_t i = 0; i < size && whole;) {
+        uint32_t length = json_utf8_size(bytes + i, size - i);
+        whole = length > 0;
+        i += length;
+    }
+    assert(!whole || (json_string_length(theirs) == size &&
+                      (size == 0 || memcmp(json_string_value(theirs), bytes, size) == 0)));
+    json_decref(theirs);
+}
+
 /* What was accepted can be written, and reads back the same. */
 static void write_back(void)
 {
@@ -153,8 +224,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     size_t at = 0;
     struct status status = json_read(bytes, size, nodes, NODES_MAX, &json, &at);
     assert(at <= size);
-    if (status.why == WHY_LIMIT)
+    write_any(bytes, size);
+    if (status.why == WHY_LIMIT) {
+        limit_check(bytes, size);
         return 0;
+    }
     /* Jansson takes a NUL behind a value for the end; JSON has no place for one. */
     if (size > 0 && memchr(bytes, '\0', size) != NULL) {
         assert(failed(status));
@@ -168,6 +242,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     } else {
         assert(!failed(status));
         compare(theirs);
+        compare_order();
         write_back();
     }
     json_decref(theirs);
