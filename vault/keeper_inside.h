@@ -135,6 +135,8 @@ bool keeper_may(struct keeper_op *op, enum policy_action action);
 /* Appends an entry; who, where, when and by which rule are filled in here. */
 STATUS keeper_record(struct keeper_op *op, struct audit_entry *entry);
 void keeper_record_refusal(struct keeper_op *op, const struct problem *problem);
+/* Forgets what the item before had in its entries: the next of many begins. */
+void keeper_record_next(struct keeper_op *op);
 /* The keeper's own: audit.start, key.create, … */
 STATUS keeper_record_own(struct keeper *keeper, struct audit_entry *entry, int64_t now_ms);
 STATUS keeper_record_start(struct keeper *keeper, int64_t now_ms);

@@ -68,6 +68,12 @@ void keeper_record_refusal(struct keeper_op *op, const struct problem *problem)
                     NULL);
 }
 
+void keeper_record_next(struct keeper_op *op)
+{
+    op->rule[0] = '\0';
+    op->object[0] = '\0';
+}
+
 /* LOG-6: what the log was doing before this start. */
 STATUS keeper_record_start(struct keeper *keeper, int64_t now_ms)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +155,9 @@ void keeper_dispatch(struct keeper *keeper, const struct frame *frame, int64_t n
         return;
     }
     turn_run(&op, row, &in);
+    /* Names and keys that callers chose, of which some were numbers. */
+    sodium_memzero(&op, sizeof op);
+    sodium_memzero(&caller, sizeof caller);
 }
 
 bool keeper_has_work(const struct keeper *keeper)

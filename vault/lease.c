@@ -224,6 +224,7 @@ static STATUS lease_one(struct keeper_op *op, const struct message_lease *want, 
     struct lease lease = {.want = want, .problem = want->problem};
     struct status status = STATUS_OK;
 
+    keeper_record_next(op);
     if (lease.problem.code != PROBLEM_NONE)
         status = FAIL(WHY_BAD_INPUT);
     else

@@ -148,8 +148,13 @@ static STATUS settle_one(struct keeper_op *op, const struct message_settlement *
     struct problem problem = settlement->problem;
     char text[sizeof SETTLE_PREFIX + ENCODE_BASE62_CHARS] = SETTLE_PREFIX;
     uint8_t id[16];
-    struct status status = problem.code != PROBLEM_NONE ? FAIL(WHY_BAD_INPUT)
-                                                        : settle_do(op, settlement, id, &problem);
+    struct status status = STATUS_OK;
+
+    keeper_record_next(op);
+    if (problem.code != PROBLEM_NONE)
+        status = FAIL(WHY_BAD_INPUT);
+    else
+        status = settle_do(op, settlement, id, &problem);
 
     if (!failed(status)) {
         encode_base62(id, text + strlen(SETTLE_PREFIX));
@@ -163,6 +168,9 @@ static STATUS settle_one(struct keeper_op *op, const struct message_settlement *
             return status;
         problem_set(&problem, problem_of(status), NULL, NULL);
     }
+    (void)snprintf(op->object, sizeof op->object, "%s",
+                   settlement->submission[0] != '\0' ? settlement->submission
+                                                     : settlement->lease_id);
     keeper_record_refusal(op, &problem);
     buffer_add_u8(out, 0);
     problem_encode(&problem, out);

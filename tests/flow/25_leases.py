@@ -160,6 +160,23 @@ def a_submission_that_was_settled_without_a_lease_gets_none(system):
     equal(of_it, [("card.settle", "not_found"), ("card.lease", "state_conflict")], "in the log")
 
 
+def a_refusal_among_many_is_recorded_as_itself(system):
+    """Not under the rule or the name of the one before it."""
+    token = system.token()["token"]
+    start = system.audit_size()
+    good, bad = _lease(system, _want([token]), _want([token], submission_id="no name"))
+    _refused(bad, "invalid_field")
+    answer = system.vault("relay").post("/v1/settlements", {"settlements": [
+        {"lease_id": good["lease_id"], "outcome": "answered"},
+        {"lease_id": "lse_nothing", "outcome": "answered"}]})
+    _refused(answer.json["results"][1], "not_found")
+    entries = [one for one in system.audit(start=start) if one["event"] in ("card.lease",
+                                                                            "card.settle")]
+    equal([(one["outcome"], one.get("object"), "rule" in one["policy"]) for one in entries
+           if one["outcome"] != "ok"],
+          [("invalid_field", None, False), ("not_found", "lse_nothing", False)], "the refusals")
+
+
 def an_erased_or_expired_token_is_not_lent(system):
     token = system.token()["token"]
     equal(system.vault().delete(f"/v1/tokens/{token}").status, 204, "deleting")
