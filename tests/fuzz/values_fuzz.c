@@ -145,6 +145,8 @@ static void ranges(const uint8_t *data, size_t size)
 
     if (!failed(address_range_parse(text, &range))) {
         require(range.bits <= 128);
+        for (unsigned bit = range.bits; bit < 128; bit++)
+            require((range.address.s6_addr[bit / 8] & 0x80u >> bit % 8) == 0);
         require(address_allowed(&range.address, &range, 1));
         require(inet_ntop(AF_INET6, &range.address, host, sizeof host) != NULL);
         (void)snprintf(again, sizeof again, "%s/%u", host, range.bits);
