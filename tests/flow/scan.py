@@ -16,6 +16,10 @@ import subprocess
 from harness import check, wait_until
 
 PART = 8  # Digits; of a number of sixteen, one of two halves has as many.
+# The more numbers, the likelier eight digits of one stand somewhere by chance: of those behind the
+# first ones of a search, so many have to stand together.
+PART_OF_MANY = 12
+FIRST_ONES = 2
 PART_PACKED = 12  # Two digits a byte: fewer of them are in any megabyte of noise.
 SETTLED_S = 2  # Shorter than what the daemons do by themselves, which overwrites what was left.
 LEAST_READ = 1 << 20  # Bytes: no process is smaller.
@@ -50,12 +54,12 @@ def _spelled(part, before, between=b"", after=b""):
     return between.join(before + b"%02x" % ord(digit) + after for digit in part)
 
 
-def _base64(number):
+def _base64(number, size):
     """The characters that the number alone decides, at each of its three places in a group."""
     for skip in range(3):
         text = base64.b64encode(b"\0" * skip + number.encode() + b"\0\0").rstrip(b"=")
         own = text[-(-8 * skip // 6):8 * (skip + len(number)) // 6]
-        yield from _parts(own, 4 * PART // 3 + 1)
+        yield from _parts(own, 4 * size // 3 + 1)
 
 
 def _packed(number):
@@ -65,21 +69,22 @@ def _packed(number):
         yield bytes.fromhex("".join(part[at + 1] + part[at] for at in range(0, PART_PACKED, 2)))
 
 
-def shapes(number):
-    """{bytes: what they are} of everything that would give the number away."""
+def shapes(number, size=PART):
+    """{bytes: what they are} of everything that would give the number away, `size` digits of it
+    together."""
     found = {}
 
     def add(what, several):
         for one in several:
             if one[0] != 0:
                 found.setdefault(one, what)
-    parts = _parts(number, PART)
+    parts = _parts(number, size)
     add("digits", (part.encode() for part in parts))
     for mark in " -":
         for groups in ((4, 8, 12, 16), (4, 10), (6, 10)):
             text = "".join((mark if at in groups else "") + digit
                            for at, digit in enumerate(number))
-            add("grouped", (one.strip(mark).encode() for one in _parts(text, PART + 3)
+            add("grouped", (one.strip(mark).encode() for one in _parts(text, size + 3)
                             if mark in one.strip(mark)))
     for width in (2, 4):  # Little or big end first: what stands between is the same.
         add(f"UTF-{8 * width}", ((b"\0" * (width - 1)).join(digit.encode() for digit in part)
@@ -89,7 +94,7 @@ def shapes(number):
     add("hex", (_spelled(part, b"") for part in parts))
     add("hex in groups", (_spelled(part, b"", between) for part in parts for between in b" :"
                           for between in (bytes([between]),)))
-    add("base64", _base64(number))
+    add("base64", _base64(number, size))
     add("packed decimal", _packed(number))
     add("digit values", (bytes(int(digit) for digit in part)
                          for part in _parts(number, PART_PACKED - 2)))
@@ -106,8 +111,9 @@ class Watch:
         self.numbers = {}
 
     def number(self, whose, number):
+        size = PART if len(self.numbers) < FIRST_ONES else PART_OF_MANY
         self.numbers[number] = whose
-        for needle, shape in shapes(number).items():
+        for needle, shape in shapes(number, min(size, len(number))).items():
             self.needles.setdefault(needle, (whose, shape))
         return number
 
