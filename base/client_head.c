@@ -4,25 +4,11 @@
 #include <strings.h>
 
 #include "base/client_op.h"
+#include "base/http.h"
 
 /* Beyond, a length is no length: it fits into an int64_t with room to spare. */
 #define LENGTH_DIGITS_MAX 18u
 #define NOT_MODIFIED      304
-
-/* Letters, digits and what else a token may hold (RFC 9110 section 5.6.2). */
-static bool is_token(const char *text, size_t size)
-{
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        bool good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                    (c != '\0' && strchr(marks, c) != NULL);
-        if (!good)
-            return false;
-    }
-    return size > 0;
-}
 
 static bool is_digit(char c)
 {
@@ -108,7 +94,7 @@ static bool field_read(const char *line, size_t size, struct field *out)
     while (end > out->value && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
     out->value_size = (size_t)(end - out->value);
-    return is_token(out->name, out->name_size);
+    return http_is_token(out->name, out->name_size);
 }
 
 static bool field_is(const struct field *field, const char *name)

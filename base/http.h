@@ -148,6 +148,8 @@ struct http_problem {
 };
 void http_answer_problem(struct http_call *call, const struct http_problem *problem,
                          const char *const *headers);
+/* Letters, digits and what else a token may hold, and at least one (RFC 9110 section 5.6.2). */
+bool http_is_token(const char *text, size_t size);
 /* The same body as text, for batch results: no request_id. */
 struct json_writer;
 void http_problem_write(struct json_writer *writer, const struct http_problem *problem,

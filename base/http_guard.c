@@ -154,8 +154,7 @@ static bool framing_is_clear(const h2o_req_t *req, const h2o_buffer_t *input)
     return framing.host_count == 1;
 }
 
-/* Letters, digits and what else a token may hold (RFC 9110 section 5.6.2). */
-static bool is_token(const char *text, size_t size)
+bool http_is_token(const char *text, size_t size)
 {
     static const char marks[] = "!#$%&'*+-.^_`|~";
 
@@ -221,7 +220,7 @@ static const struct http_problem *check_headers(const struct http_call *call)
         const h2o_header_t *header = &req->headers.entries[i];
         unsigned bit = once_bit(header->name);
         size += header->name->len + header->value.len;
-        if ((seen & bit) != 0 || !is_token(header->name->base, header->name->len) ||
+        if ((seen & bit) != 0 || !http_is_token(header->name->base, header->name->len) ||
             !is_value(header->value.base, header->value.len))
             return &invalid_header;
         seen |= bit;
@@ -254,7 +253,7 @@ const struct http_problem *http_guard_request(struct http_call *call, bool *out_
         return &busy;
     if (!conn->http2 && !framing_is_clear(req, conn->sock->input))
         return &invalid_framing;
-    if (!is_token(req->method.base, req->method.len) || req->path.len == 0 ||
+    if (!http_is_token(req->method.base, req->method.len) || req->path.len == 0 ||
         req->path.base[0] != '/' || !is_visible(req->path.base, req->path.len))
         return &invalid_framing;
     *out_close = false;

@@ -294,6 +294,27 @@ def each_part_reaches_its_own_files_and_no_others(system):
     equal(_call(system, "relay", "relay", "unlink", store), "EACCES", "the vault's store goes")
 
 
+def a_certificate_that_was_cut_short_is_named_and_what_to_do(system):
+    for daemon in ("vault", "relay"):
+        path = system.path("tls", f"{daemon}.pem")
+        with open(path, "rb") as file:
+            whole = file.read()
+        system.stop(daemon)
+        heard = len(system.log(daemon))
+        with open(path, "wb") as file:
+            file.write(whole[:200])
+        try:
+            system.spawn(daemon)
+            wait_until(lambda d=daemon, h=heard: "check that it is PEM" in system.log(d)[h:],
+                       f"the {daemon} says so")
+            check("SIGSYS" not in system.log(daemon)[heard:], "it ends by itself")
+        finally:
+            system.kill(daemon)
+            with open(path, "wb") as file:
+                file.write(whole)
+            system.start(daemon)
+
+
 def configurations_say_what_guards_there_are(system):
     for daemon in ("vault", "relay"):
         done = system.check_config(daemon)
