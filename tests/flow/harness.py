@@ -435,7 +435,8 @@ class System:
             equal(done.returncode, 0, f"{daemon}: {done.stdout}{done.stderr}")
             found = json.loads(done.stdout)
             return found if found["signed_entries"] >= size else None
-        return wait_until(verdict, f"the {daemon}'s entries are signed")
+        # A long soak's log takes a while to read: a second more for each 10 000 entries.
+        return wait_until(verdict, f"the {daemon}'s entries are signed", PATIENCE_S + size // 10000)
 
     def verify_store(self, daemon):
         return self.cardkeep("audit", "verify", "--store", self.path("data", daemon), "--verifier",
