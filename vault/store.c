@@ -22,6 +22,7 @@ const struct db_family store_families[STORE_FAMILY_COUNT] = {
     [STORE_AUDIT_ENTRIES] = {.name = "audit_entries"},
     [STORE_AUDIT_CHECKPOINTS] = {.name = "audit_checkpoints"},
     [STORE_AUDIT_STATE] = {.name = "audit_state"},
+    [STORE_JOBS] = {.name = "jobs"},
 };
 
 static void store_id_encode(uint64_t id, uint8_t out[static 8])
@@ -328,6 +329,64 @@ STATUS store_delete_record(struct store *store, struct db_batch *batch, uint64_t
     store_id_encode(record_id, key);
     TRY(overlay_put(&store->turn, STORE_RECORDS, key, sizeof key, NULL, 0));
     db_batch_delete(batch, store->db, STORE_RECORDS, key, sizeof key);
+    return STATUS_OK;
+}
+
+static void store_job_key_encode(const struct store_job_key *key,
+                                 uint8_t out[static STORE_JOB_KEY_BYTES])
+{
+    out[0] = (uint8_t)key->kind;
+    store_id_encode(key->id, out + 1);
+}
+
+STATUS store_get_job(struct store *store, const struct store_job_key *key,
+                     struct cursor *out_content)
+{
+    uint8_t row[STORE_JOB_KEY_BYTES];
+
+    store_job_key_encode(key, row);
+    return store_get_sealed(store, STORE_JOBS, row, sizeof row, out_content);
+}
+
+STATUS store_put_job(struct store *store, struct db_batch *batch, const struct store_job_key *key,
+                     const struct buffer *content)
+{
+    uint8_t row[STORE_JOB_KEY_BYTES];
+
+    assert(content->size > 0);
+    store_job_key_encode(key, row);
+    buffer_clear(&store->scratch);
+    buffer_add(&store->scratch, content->bytes, content->size);
+    return store_put_sealed(store, batch, STORE_JOBS, row, sizeof row);
+}
+
+STATUS store_delete_job(struct store *store, struct db_batch *batch,
+                        const struct store_job_key *key)
+{
+    uint8_t row[STORE_JOB_KEY_BYTES];
+
+    store_job_key_encode(key, row);
+    TRY(overlay_put(&store->turn, STORE_JOBS, row, sizeof row, NULL, 0));
+    db_batch_delete(batch, store->db, STORE_JOBS, row, sizeof row);
+    return STATUS_OK;
+}
+
+STATUS store_next_job(struct store *store, const struct store_job_key *key, uint64_t *out_id)
+{
+    OWNED(db_iterator_free) struct db_iterator *rows = NULL;
+    struct store_job_key next = {.kind = key->kind, .id = key->id + 1};
+    uint8_t row[STORE_JOB_KEY_BYTES];
+    size_t size = 0;
+
+    ENSURE(key->id < UINT64_MAX, WHY_NOT_FOUND);
+    store_job_key_encode(&next, row);
+    TRY(db_iterate(store->db, STORE_JOBS, row, sizeof row, &rows));
+    TRY(db_iterator_status(rows));
+    ENSURE(db_iterator_valid(rows), WHY_NOT_FOUND);
+    const uint8_t *found = db_iterator_key(rows, &size);
+    ENSURE(size == STORE_JOB_KEY_BYTES, WHY_FORGED);
+    ENSURE(found[0] == (uint8_t)key->kind, WHY_NOT_FOUND);
+    *out_id = store_id_decode(found + 1);
     return STATUS_OK;
 }
 

@@ -18,6 +18,7 @@
  *   expiries      u64 time, family, key     nothing: what is to be swept when
  *   meta          name                      u64: "boots"
  *   audit_*       policies/audit_log.h's
+ *   jobs          u8 kind, u64 id           a job or an approval, as its file says, sealed
  */
 #ifndef VAULT_STORE_H
 #define VAULT_STORE_H
@@ -44,6 +45,7 @@ enum store_family {
     STORE_AUDIT_ENTRIES,
     STORE_AUDIT_CHECKPOINTS,
     STORE_AUDIT_STATE,
+    STORE_JOBS,
     STORE_FAMILY_COUNT
 };
 
@@ -144,6 +146,24 @@ STATUS store_put_record(struct store *store, struct db_batch *batch, uint64_t re
 STATUS store_delete_record(struct store *store, struct db_batch *batch, uint64_t record_id);
 /* The highest record id in use, 0 when there is none. */
 STATUS store_last_record(struct store *store, uint64_t *out_record_id);
+
+/* What people asked for and what goes on for long: each kind counts its own ids, from 1. */
+#define STORE_JOB_KEY_BYTES 9u
+enum store_job { STORE_JOB_APPROVAL = 'a', STORE_JOB_RUN = 'j' };
+struct store_job_key {
+    enum store_job kind;
+    uint64_t id;
+};
+/* The content is lent until the next look-up. */
+STATUS store_get_job(struct store *store, const struct store_job_key *key,
+                     struct cursor *out_content);
+STATUS store_put_job(struct store *store, struct db_batch *batch, const struct store_job_key *key,
+                     const struct buffer *content);
+STATUS store_delete_job(struct store *store, struct db_batch *batch,
+                        const struct store_job_key *key);
+/* The first id of key->kind behind key->id that is in the engine; this turn's are not there yet.
+ * WHY_NOT_FOUND at the end. */
+STATUS store_next_job(struct store *store, const struct store_job_key *key, uint64_t *out_id);
 
 /* Has the row swept once `when_ms` is past. */
 void store_put_expiry(struct store *store, struct db_batch *batch, int64_t when_ms,
