@@ -49,18 +49,23 @@ void keyring_free(struct keyring **ring)
     *ring = NULL;
 }
 
-static STATUS manifest_kdf_make(struct keyring *ring)
+STATUS keyring_root_open(struct keyring *ring, const struct secret *root, struct kdf **out_root,
+                         struct kdf **out_manifest)
 {
+    OWNED(kdf_free) struct kdf *root_kdf = NULL;
     struct buffer context OWNED(buffer_free) = BUFFER(KEYRING_ENVIRONMENT_BYTES_MAX + 2);
 
     buffer_add_counted(&context, ring->environment);
     TRY(buffer_status(&context));
-    struct status status = kdf_derive(ring->root_kdf, MANIFEST_LABEL, context.bytes, context.size,
+    TRY(kdf_new(root, &root_kdf));
+    struct status status = kdf_derive(root_kdf, MANIFEST_LABEL, context.bytes, context.size,
                                       secret_bytes(ring->scratch), KEYRING_KEY_BYTES);
     if (!failed(status))
-        status = kdf_new(ring->scratch, &ring->manifest_kdf);
+        status = kdf_new(ring->scratch, out_manifest);
     sodium_memzero(secret_bytes(ring->scratch), KEYRING_KEY_BYTES);
-    return status;
+    TRY(status);
+    *out_root = MOVE(root_kdf);
+    return STATUS_OK;
 }
 
 STATUS keyring_new(const struct secret *root, const char *environment, struct keyring **out_ring)
@@ -78,8 +83,7 @@ STATUS keyring_new(const struct secret *root, const char *environment, struct ke
         (struct keyring_limits){.uses_max = KEYRING_USES_MAX, .opened_max = KEYRING_OPENED_MAX};
     TRY(box_new(&ring->box));
     TRY(secret_new_key(KEYRING_KEY_BYTES, &ring->scratch));
-    TRY(kdf_new(root, &ring->root_kdf));
-    TRY(manifest_kdf_make(ring));
+    TRY(keyring_root_open(ring, root, &ring->root_kdf, &ring->manifest_kdf));
     *out_ring = MOVE(ring);
     return STATUS_OK;
 }

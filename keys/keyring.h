@@ -110,6 +110,13 @@ STATUS keyring_tick(struct keyring *ring, int64_t now_ms);
 STATUS keyring_change_state(struct keyring *ring, uint64_t key_id, enum key_state state,
                             int64_t now_ms);
 
+/* Puts a new root in the place of the ring's: every KEK is wrapped again under it, whatever its
+ * state, and the manifest is made with its key.  The changes that wait then ("key.rewrap" each)
+ * belong into one batch with what tells how the new root is had; from that batch on the old root
+ * opens nothing of the store.  No other key changes: open ones stay open.  WHY_BAD_INPUT: under 256
+ * bits, or the ring's own root again.  On failure the ring is as it was. */
+STATUS keyring_root_renew(struct keyring *ring, const struct secret *new_root);
+
 /* Lends the derivation of a key, for envelope.c and fingerprint.c: valid until the next call on the
  * ring. WHY_NOT_FOUND: no such id; WHY_DENIED: its state does not allow it (`to_encrypt` or to
  * open). */

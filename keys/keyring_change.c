@@ -41,7 +41,7 @@ static STATUS change_commit(struct keyring *ring, struct keyring_entry *next, co
     struct keyring_change *change = &ring->changes[ring->change_count];
     *change = (struct keyring_change){.info = next->info, .event = event, .row_id = next->info.id};
     TRY(keyring_row_encode(next, change->row, &change->row_size));
-    TRY(keyring_row_mac(ring, change->row, change->row_size, next->mac));
+    TRY(keyring_row_mac(ring->manifest_kdf, change->row, change->row_size, next->mac));
     TRY(keyring_page_touch(ring, index));
 
     ring->change_count++;

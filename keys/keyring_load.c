@@ -23,7 +23,7 @@ STATUS keyring_load(struct keyring *ring, uint64_t row_id, const void *row, size
     struct keyring_entry entry;
     TRY(keyring_row_decode(row, row_size, &entry));
     ENSURE(entry.info.id == row_id, WHY_FORGED);
-    TRY(keyring_row_mac(ring, row, row_size, entry.mac));
+    TRY(keyring_row_mac(ring->manifest_kdf, row, row_size, entry.mac));
     /* A resumed key of an earlier process has an unknown number of uses behind it. */
     entry.uses = ring->limits.uses_max;
     if (entry.info.level == KEY_LEVEL_KEK)

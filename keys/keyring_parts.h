@@ -91,6 +91,9 @@ struct keyring {
 
 /* Grows an array to hold `count` things, by doubling; new room is zero. */
 STATUS keyring_grow(void **array, size_t thing_size, size_t count, size_t *capacity);
+/* The two keys that come from a root itself: the one that wraps KEKs, and the manifest's. */
+STATUS keyring_root_open(struct keyring *ring, const struct secret *root, struct kdf **out_root,
+                         struct kdf **out_manifest);
 /* Finds the lane, or adds it.  Lends it until the next one is added. */
 STATUS keyring_lane_find(struct keyring *ring, const char *tenant, enum key_purpose purpose,
                          struct keyring_lane **out_lane);
@@ -106,8 +109,8 @@ STATUS keyring_row_unwrap(struct keyring *ring, const struct keyring_entry *entr
 STATUS keyring_row_encode(const struct keyring_entry *entry,
                           uint8_t row[static KEYRING_ROW_BYTES_MAX], size_t *out_size);
 STATUS keyring_row_decode(const void *row, size_t row_size, struct keyring_entry *out_entry);
-/* The row's MAC, as it stands in its page. */
-STATUS keyring_row_mac(struct keyring *ring, const uint8_t *row, size_t row_size,
+/* The row's MAC under the manifest key, as it stands in its page. */
+STATUS keyring_row_mac(struct kdf *manifest, const uint8_t *row, size_t row_size,
                        uint8_t mac[static KEYRING_MAC_BYTES]);
 STATUS keyring_manifest_make(struct keyring *ring, uint64_t generation,
                              uint8_t row[static KEYRING_ROW_BYTES_MAX], size_t *out_size);

@@ -151,11 +151,11 @@ STATUS keyring_row_decode(const void *row, size_t row_size, struct keyring_entry
     return STATUS_OK;
 }
 
-STATUS keyring_row_mac(struct keyring *ring, const uint8_t *row, size_t row_size,
+STATUS keyring_row_mac(struct kdf *manifest, const uint8_t *row, size_t row_size,
                        uint8_t mac[static KEYRING_MAC_BYTES])
 {
     const uint8_t domain = MAC_ROW;
-    return kdf_hmac(ring->manifest_kdf, &domain, sizeof domain, row, row_size, mac);
+    return kdf_hmac(manifest, &domain, sizeof domain, row, row_size, mac);
 }
 
 STATUS keyring_page_touch(struct keyring *ring, size_t entry_index)

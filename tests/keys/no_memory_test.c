@@ -96,6 +96,21 @@ static struct status use_run(void)
     return keyring_use(ring, "shop", KEY_PURPOSE_CARD, SHELF_NOW_MS, &key_id);
 }
 
+static void used_ring_open(void)
+{
+    ring = shelf_ring();
+    (void)shelf_use(ring, "shop", KEY_PURPOSE_CARD, SHELF_NOW_MS);
+}
+
+static struct status renew_run(void)
+{
+    OWNED(secret_free) struct secret *new_root = NULL;
+
+    TRY(secret_new_key(32, &new_root));
+    memset(secret_bytes(new_root), 9, 32);
+    return keyring_root_renew(ring, new_root);
+}
+
 /* Whole keys alone are in the ring, and what is in it can be stored and loaded. */
 static void ring_is_whole(void)
 {
@@ -180,6 +195,11 @@ Test(no_memory, is_said_and_leaves_nothing_half_done)
         {.name = "a first use",
          .run = use_run,
          .before = ring_open,
+         .after = ring_close,
+         .unchanged = ring_is_whole},
+        {.name = "a new root",
+         .run = renew_run,
+         .before = used_ring_open,
          .after = ring_close,
          .unchanged = ring_is_whole},
         {.name = "loading", .run = load_run, .before = shelf_fill},
