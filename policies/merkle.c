@@ -12,8 +12,9 @@
 
 static_assert(MERKLE_HASH_BYTES == HASH_BYTES, "the tree's hash is SHA-256");
 
-/* `out` may be one of the two. */
-static void node_hash(const uint8_t *left, const uint8_t *right, uint8_t *out)
+void merkle_node(const uint8_t left[static MERKLE_HASH_BYTES],
+                 const uint8_t right[static MERKLE_HASH_BYTES],
+                 uint8_t out[static MERKLE_HASH_BYTES])
 {
     uint8_t node[1 + 2 * MERKLE_HASH_BYTES];
 
@@ -49,7 +50,7 @@ void merkle_add(struct merkle_frontier *frontier, const uint8_t leaf[static MERK
     /* As a binary counter carries: two full subtrees of one height become one of the next. */
     memcpy(carry, leaf, sizeof carry);
     for (; level_used(frontier, level); level++)
-        node_hash(frontier->nodes[level], carry, carry);
+        merkle_node(frontier->nodes[level], carry, carry);
     memcpy(frontier->nodes[level], carry, sizeof carry);
     frontier->size++;
 }
@@ -67,7 +68,7 @@ void merkle_root(const struct merkle_frontier *frontier, uint8_t out[static MERK
     memcpy(root, frontier->nodes[level], sizeof root);
     for (level++; level < MERKLE_LEVELS_MAX; level++)
         if (level_used(frontier, level))
-            node_hash(frontier->nodes[level], root, root);
+            merkle_node(frontier->nodes[level], root, root);
     memcpy(out, root, sizeof root);
 }
 

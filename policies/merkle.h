@@ -25,6 +25,10 @@ struct merkle_frontier {
 };
 
 void merkle_leaf(const void *entry, size_t size, uint8_t out[static MERKLE_HASH_BYTES]);
+/* `out` may be one of the two. */
+void merkle_node(const uint8_t left[static MERKLE_HASH_BYTES],
+                 const uint8_t right[static MERKLE_HASH_BYTES],
+                 uint8_t out[static MERKLE_HASH_BYTES]);
 void merkle_add(struct merkle_frontier *frontier, const uint8_t leaf[static MERKLE_HASH_BYTES]);
 void merkle_root(const struct merkle_frontier *frontier, uint8_t out[static MERKLE_HASH_BYTES]);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Feeds bytes to whatever reads notes, checkpoints, verifier keys and frontiers.  What is read must
+/* Feeds bytes to whatever reads notes, proofs, checkpoints, verifier keys and frontiers.  What is read must
  * be written again as it came; and no note may open but the one that this key has signed. */
 #include <assert.h>
 #include <sodium.h>
@@ -9,6 +9,7 @@
 
 #include "base/own.h"
 #include "policies/note.h"
+#include "policies/proof.h"
 
 /* The worked checkpoint's log; its note is in the corpus. */
 static const char log_key[] =
@@ -79,6 +80,21 @@ static void frontier_read(const uint8_t *data, size_t size)
     assert(memcmp(again.bytes, data, size) == 0);
 }
 
+/* No entry is proven but the five that the checkpoint is over. */
+static void proof_read(const uint8_t *data, size_t size)
+{
+    OWNED(buffer_free) struct buffer entry = BUFFER(AUDIT_ENTRY_BYTES_MAX);
+    struct proof proof;
+
+    if (failed(proof_open(data, size, "vault.example/audit/test-1", &key, &entry, &proof)))
+        return;
+    assert(proof.size == 5);
+    assert(proof.index < 5);
+    assert(entry.size == 9);
+    assert(memcmp(entry.bytes, "{\"seq\":", 7) == 0);
+    assert(entry.bytes[7] == '0' + proof.index);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -86,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (key.name[0] == '\0')
         key_make();
     note_read(data, size);
+    proof_read(data, size);
     checkpoint_read(data, size);
     key_read(data, size);
     frontier_read(data, size);
