@@ -19,23 +19,29 @@
 struct audit_verify {
     char origin[NOTE_NAME_BYTES_MAX];
     struct note_key key;
+    bool has_key;                    /* Without one no signature is asked. */
     struct merkle_frontier frontier; /* Of the entries seen. */
     struct checkpoint ahead;         /* Of more entries than were seen yet. */
     bool waits;                      /* `ahead` does. */
     uint32_t ahead_epoch;
+    uint64_t row_size;  /* Under which the checkpoint at hand is kept, where it is of a store. */
+    uint64_t note_size; /* Of the note row that its frontier's row has to follow. */
+    bool note_alone;    /* It did not yet. */
     struct json_node *nodes;
     bool no_memory; /* There is no verdict, then. */
     struct audit_verdict verdict;
 };
 
 /* The first trouble is the one that counts: what follows it is its consequence. */
-__attribute__((format(printf, 2, 3))) static void trouble(struct audit_verify *verify,
-                                                          const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void
+trouble(struct audit_verify *verify, enum audit_part part, uint64_t at, const char *format, ...)
 {
     va_list values;
 
     if (verify->verdict.trouble[0] != '\0')
         return;
+    verify->verdict.part = part;
+    verify->verdict.at = at;
     va_start(values, format);
     vsnprintf(verify->verdict.trouble, sizeof verify->verdict.trouble, format, values);
     va_end(values);
@@ -48,7 +54,6 @@ static bool troubled(const struct audit_verify *verify)
 
 STATUS audit_verify_new(const char *origin, const struct note_key *key, struct audit_verify **out)
 {
-    assert(key != NULL);
     ENSURE(strlen(origin) < NOTE_NAME_BYTES_MAX, WHY_BAD_INPUT);
 
     OWNED(audit_verify_free) struct audit_verify *verify = calloc(1, sizeof *verify);
@@ -56,7 +61,9 @@ STATUS audit_verify_new(const char *origin, const struct note_key *key, struct a
     verify->nodes = calloc(NODES_MAX, sizeof *verify->nodes);
     ENSURE(verify->nodes != NULL, WHY_NO_MEMORY);
     memcpy(verify->origin, origin, strlen(origin));
-    verify->key = *key;
+    verify->has_key = key != NULL;
+    if (key != NULL)
+        verify->key = *key;
     verify->verdict.epoch = 1;
     *out = MOVE(verify);
     return STATUS_OK;
@@ -78,7 +85,7 @@ static void compare(struct audit_verify *verify, const struct checkpoint *checkp
     uint8_t root[MERKLE_HASH_BYTES];
 
     if (epoch != verify->verdict.epoch) {
-        trouble(verify,
+        trouble(verify, AUDIT_PART_CHECKPOINT, checkpoint->size,
                 "the checkpoint of %" PRIu64 " entries is of epoch %" PRIu32
                 ", and the entries say epoch %" PRIu32,
                 checkpoint->size, epoch, verify->verdict.epoch);
@@ -86,7 +93,7 @@ static void compare(struct audit_verify *verify, const struct checkpoint *checkp
     }
     merkle_root(&verify->frontier, root);
     if (memcmp(root, checkpoint->root, sizeof root) != 0) {
-        trouble(verify,
+        trouble(verify, AUDIT_PART_ENTRY, verify->verdict.signed_size,
                 "the entries before %" PRIu64 " are not those that the checkpoint there signed",
                 checkpoint->size);
         return;
@@ -106,7 +113,8 @@ static void epoch_read(struct audit_verify *verify, const struct json *json, uin
         json_string(json, json_member(json, 0, "object"), object, sizeof object, NULL);
     uint32_t epoch = failed(status) ? 0 : epoch_of("epoch", object);
     if (epoch <= verify->verdict.epoch) {
-        trouble(verify, "entry %" PRIu64 " begins no later epoch than there was", seq);
+        trouble(verify, AUDIT_PART_ENTRY, seq,
+                "entry %" PRIu64 " begins no later epoch than there was", seq);
         return;
     }
     verify->verdict.epoch = epoch;
@@ -125,13 +133,14 @@ void audit_verify_entry(struct audit_verify *verify, const void *entry, size_t s
     if (size > AUDIT_ENTRY_BYTES_MAX ||
         failed(json_read(entry, size, verify->nodes, NODES_MAX, &json, &at)) ||
         json.nodes[0].type != JSON_OBJECT) {
-        trouble(verify, "entry %" PRIu64 " is not a JSON object", seq);
+        trouble(verify, AUDIT_PART_ENTRY, seq, "entry %" PRIu64 " is not a JSON object", seq);
         return;
     }
     uint32_t node = json_member(&json, 0, "seq");
     if (node == JSON_NONE || failed(json_int(&json, node, &found)) || found < 0 ||
         (uint64_t)found != seq) {
-        trouble(verify, "where entry %" PRIu64 " belongs, another stands", seq);
+        trouble(verify, AUDIT_PART_ENTRY, seq, "where entry %" PRIu64 " belongs, another stands",
+                seq);
         return;
     }
 
@@ -146,6 +155,20 @@ void audit_verify_entry(struct audit_verify *verify, const void *entry, size_t s
     }
 }
 
+static STATUS checkpoint_open(const struct audit_verify *verify, const void *note, size_t size,
+                              struct checkpoint *out_checkpoint, uint32_t *out_epoch)
+{
+    const char *text = NULL;
+    size_t text_size = 0;
+
+    if (verify->has_key)
+        return epoch_open(note, size, verify->origin, &verify->key, out_checkpoint, out_epoch);
+    TRY(note_peek(note, size, &text, &text_size));
+    TRY(checkpoint_parse(text, text_size, out_checkpoint));
+    *out_epoch = epoch_of(verify->origin, out_checkpoint->origin);
+    return *out_epoch != 0 ? STATUS_OK : FAIL(WHY_CONFLICT);
+}
+
 void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size_t size)
 {
     uint64_t seen = verify->frontier.size;
@@ -154,20 +177,20 @@ void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size
 
     if (troubled(verify))
         return;
-    struct status status =
-        epoch_open(note, size, verify->origin, &verify->key, &checkpoint, &epoch);
+    struct status status = checkpoint_open(verify, note, size, &checkpoint, &epoch);
     if (failed(status) && status.why != WHY_CONFLICT) {
-        trouble(verify,
+        trouble(verify, AUDIT_PART_CHECKPOINT, verify->row_size,
                 "a checkpoint at or after entry %" PRIu64 " does not carry a good signature", seen);
         return;
     }
     if (failed(status)) {
-        trouble(verify,
+        trouble(verify, AUDIT_PART_CHECKPOINT, verify->row_size,
                 "what was signed at or after entry %" PRIu64 " is no checkpoint of this log", seen);
         return;
     }
     if (checkpoint.size < seen || verify->waits) {
-        trouble(verify, "the checkpoint of %" PRIu64 " entries is out of order", checkpoint.size);
+        trouble(verify, AUDIT_PART_CHECKPOINT, verify->row_size,
+                "the checkpoint of %" PRIu64 " entries is out of order", checkpoint.size);
         return;
     }
     if (checkpoint.size == seen) {
@@ -182,10 +205,12 @@ void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size
 void audit_verify_end(struct audit_verify *verify, struct audit_verdict *out_verdict)
 {
     if (verify->waits)
-        trouble(verify, "the log ends before entry %" PRIu64 ", but %" PRIu64 " were signed",
+        trouble(verify, AUDIT_PART_ENTRY, verify->frontier.size,
+                "the log ends before entry %" PRIu64 ", but %" PRIu64 " were signed",
                 verify->frontier.size, verify->ahead.size);
     else if (verify->verdict.checkpoints == 0)
-        trouble(verify, "the log has no signed checkpoint (it ends before entry %" PRIu64 ")",
+        trouble(verify, AUDIT_PART_CHECKPOINT, 0,
+                "the log has no signed checkpoint (it ends before entry %" PRIu64 ")",
                 verify->frontier.size);
 
     merkle_root(&verify->frontier, verify->verdict.root);
@@ -211,6 +236,20 @@ static bool frontier_is(struct audit_verify *verify, const void *row, size_t siz
     return own.size == size && memcmp(own.bytes, row, size) == 0;
 }
 
+/* A note and the frontier at its size are stored together, one behind the other. */
+static bool walk_pairs(struct audit_verify *verify, uint64_t size, bool is_frontier)
+{
+    bool fits = verify->note_alone == is_frontier && (!is_frontier || size == verify->note_size);
+
+    if (!fits)
+        trouble(verify, AUDIT_PART_CHECKPOINT, verify->note_alone ? verify->note_size : size,
+                "of the checkpoint of %" PRIu64 " entries the note or the frontier is gone",
+                verify->note_alone ? verify->note_size : size);
+    verify->note_alone = !is_frontier;
+    verify->note_size = size;
+    return fits;
+}
+
 /* Feeds the checkpoint rows that belong where the entries have come to; at the end of the entries,
  * those too that claim to lie beyond. */
 static void walk_checkpoints(struct walk *walk, bool at_end)
@@ -225,7 +264,7 @@ static void walk_checkpoints(struct walk *walk, bool at_end)
         const uint8_t *value = db_iterator_value(walk->checkpoints, &value_bytes);
         bool is_frontier = audit_tree_key_is_frontier(key, key_bytes);
         if (key_bytes != AUDIT_SIZE_KEY_BYTES && !is_frontier) {
-            trouble(verify,
+            trouble(verify, AUDIT_PART_CHECKPOINT, seen,
                     "a checkpoint row at or after entry %" PRIu64 " is neither note nor "
                     "frontier",
                     seen);
@@ -234,16 +273,20 @@ static void walk_checkpoints(struct walk *walk, bool at_end)
         uint64_t size = audit_tree_key_size(key);
         if (size > seen && !at_end)
             return;
+        if (!walk_pairs(verify, size, is_frontier))
+            return;
+        verify->row_size = size;
         if (is_frontier) {
             if (!frontier_is(verify, value, value_bytes))
-                trouble(verify, "the frontier kept at entry %" PRIu64 " is not that of the entries",
-                        size);
+                trouble(verify, AUDIT_PART_CHECKPOINT, size,
+                        "the frontier kept at entry %" PRIu64 " is not that of the entries", size);
         } else {
             audit_verify_checkpoint(verify, value, value_bytes);
             /* Under another size than its own, it would be found where it does not sign. */
             uint64_t signs = verify->waits ? verify->ahead.size : verify->verdict.signed_size;
             if (signs != size)
-                trouble(verify, "the checkpoint kept for %" PRIu64 " entries is another", size);
+                trouble(verify, AUDIT_PART_CHECKPOINT, size,
+                        "the checkpoint kept for %" PRIu64 " entries is another", size);
         }
         if (troubled(verify) || verify->waits)
             return;
@@ -261,13 +304,18 @@ static STATUS walk_entries(struct walk *walk)
         const uint8_t *entry = db_iterator_value(walk->entries, &entry_bytes);
         walk_checkpoints(walk, false);
         if (key_bytes != AUDIT_SIZE_KEY_BYTES || audit_tree_key_size(key) != verify->frontier.size)
-            trouble(verify, "entry %" PRIu64 " is missing", verify->frontier.size);
+            trouble(verify, AUDIT_PART_ENTRY, verify->frontier.size, "entry %" PRIu64 " is missing",
+                    verify->frontier.size);
         if (troubled(verify))
             return STATUS_OK;
         audit_verify_entry(verify, entry, entry_bytes);
     }
     TRY(db_iterator_status(walk->entries));
     walk_checkpoints(walk, true);
+    if (walk->verify->note_alone)
+        trouble(walk->verify, AUDIT_PART_CHECKPOINT, walk->verify->note_size,
+                "of the checkpoint of %" PRIu64 " entries the frontier is gone",
+                walk->verify->note_size);
     return db_iterator_status(walk->checkpoints);
 }
 
@@ -289,8 +337,8 @@ static STATUS verify_epoch(struct audit_verify *verify, struct db *db, unsigned 
     if (failed(status) && status.why == WHY_LIMIT)
         epoch = 0;
     if (epoch != verify->verdict.epoch)
-        trouble(verify, "the store's epoch is not that of its entries, %" PRIu32,
-                verify->verdict.epoch);
+        trouble(verify, AUDIT_PART_STATE, 0,
+                "the store's epoch is not that of its entries, %" PRIu32, verify->verdict.epoch);
     return STATUS_OK;
 }
 
@@ -303,12 +351,13 @@ static STATUS verify_state(struct audit_verify *verify, struct db *db, unsigned 
     struct status status = db_get(db, family, name, sizeof name - 1, &row);
     if (status.why == WHY_NOT_FOUND) {
         if (verify->frontier.size > 0)
-            trouble(verify, "the store keeps entries but no frontier");
+            trouble(verify, AUDIT_PART_STATE, 0, "the store keeps entries but no frontier");
         return STATUS_OK;
     }
     TRY(status);
     if (!frontier_is(verify, row.bytes, row.size))
-        trouble(verify, "the store's frontier is not that of its %" PRIu64 " entries",
+        trouble(verify, AUDIT_PART_STATE, 0,
+                "the store's frontier is not that of its %" PRIu64 " entries",
                 verify->frontier.size);
     return STATUS_OK;
 }

@@ -17,6 +17,8 @@
 
 struct audit_verify; /* A verification under way: feed it in order. */
 
+enum audit_part { AUDIT_PART_ENTRY, AUDIT_PART_CHECKPOINT, AUDIT_PART_STATE };
+
 struct audit_verdict {
     bool good;
     uint64_t entries;
@@ -26,8 +28,11 @@ struct audit_verdict {
     uint32_t epoch;       /* 1, or how often its store was exchanged for an older one, and 1. */
     uint64_t epoch_entry; /* The entry that says so last; 0 in epoch 1. */
     char trouble[256];    /* "" when good; else what, and at which seq. */
+    enum audit_part part; /* Where the trouble is: its row, or the first of those that it may be. */
+    uint64_t at;
 };
 
+/* Without a `key` (NULL) no signature is asked: what is left is whether the rows agree. */
 STATUS audit_verify_new(const char *origin, const struct note_key *key, struct audit_verify **out);
 void audit_verify_free(struct audit_verify **verify);
 /* Checks that it is a JSON object whose seq is the next one; adds its leaf. */

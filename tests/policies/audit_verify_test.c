@@ -303,3 +303,43 @@ Test(audit_verify, refuses_checkpoints_out_of_order)
     cr_assert_str_eq(verdict.trouble, "the checkpoint of 3 entries is out of order");
     audit_verify_free(&verify);
 }
+
+Test(audit_verify, finds_half_of_a_checkpoint_gone)
+{
+    uint8_t row[9];
+    OWNED(buffer_free) struct buffer value = BUFFER(65536);
+    for (uint64_t at = 3; at < 9; at += at == 3 ? 3 : 2)
+        for (unsigned frontier = 0; frontier < 2; frontier++) {
+            size_t size = row_key(at, frontier == 1, row);
+            cr_assert(!failed(db_get(db, families.checkpoints, row, size, &value)));
+            erase(families.checkpoints, row, size);
+            struct audit_verdict verdict = verdict_of_store();
+            cr_expect(!verdict.good, "checkpoint %llu, frontier %u", (unsigned long long)at,
+                      frontier);
+            cr_expect_eq(verdict.part, AUDIT_PART_CHECKPOINT);
+            cr_expect_eq(verdict.at, at);
+            overwrite(families.checkpoints, row, size, value.bytes, value.size);
+        }
+    cr_assert(verdict_of_store().good);
+}
+
+Test(audit_verify, without_a_key_finds_all_but_a_bad_signature)
+{
+    uint8_t row[9];
+    struct audit_verdict verdict;
+    OWNED(buffer_free) struct buffer note = BUFFER(65536);
+    size_t size = row_key(8, false, row);
+
+    cr_assert(!failed(db_get(db, families.checkpoints, row, size, &note)));
+    char *line = strrchr(buffer_text(&note), ' ');
+    cr_assert_not_null(line);
+    line[8] = line[8] == 'A' ? 'B' : 'A';
+    overwrite(families.checkpoints, row, size, note.bytes, note.size);
+    cr_expect(!verdict_of_store().good);
+    cr_assert(!failed(audit_verify_store(db, &families, ORIGIN, NULL, &verdict)));
+    cr_expect(verdict.good, "%s", verdict.trouble);
+    size = row_key(7, false, row);
+    overwrite(families.entries, row, size, "{}", 2);
+    cr_assert(!failed(audit_verify_store(db, &families, ORIGIN, NULL, &verdict)));
+    cr_expect(!verdict.good);
+}
