@@ -65,6 +65,7 @@ struct key_info {
     int64_t created_ms;
     int64_t changed_ms;           /* Of the state. */
     int64_t not_after_encrypt_ms; /* 0: ends by a ceremony, not by a clock. */
+    uint64_t generation;          /* Of the manifest with which its row was stored. */
 };
 
 /* A row to be stored under its id; id 0 is the manifest. */
@@ -85,12 +86,22 @@ struct keyring;
 STATUS keyring_new(const struct secret *root, const char *environment, struct keyring **out_ring);
 void keyring_free(struct keyring **ring);
 
-/* Every stored row, in any order, and then keyring_loaded().  WHY_FORGED when a row or the set of
- * rows is not what a ring under this root and environment stored last. */
+/* Every stored row, in any order, and then keyring_loaded(), which alone judges them. */
 STATUS keyring_load(struct keyring *ring, uint64_t row_id, const void *row, size_t row_size);
 /* A restart begins a new epoch, as uses are counted in memory: what was active to encrypt cards is
- * deactivated, and changes wait.  Call it on a new store as well, with no row loaded. */
+ * deactivated, and changes wait.  Call it on a new store as well, with no row loaded.  WHY_FORGED
+ * when a row or the set of rows is not what a ring under this root and environment stored last:
+ * keyring_trouble_at() then names what is wrong. */
 STATUS keyring_loaded(struct keyring *ring, int64_t now_ms);
+
+/* A row that is not as it was stored: altered, moved, missing, or put back from an earlier copy. */
+struct keyring_trouble {
+    uint64_t id;          /* The row's; 0 is the manifest, or the rows as a whole. */
+    const char *sentence; /* What is wrong; fixed text. */
+};
+/* What was found wrong when the rows were loaded, or when one was used; false at the end. */
+bool keyring_trouble_at(const struct keyring *ring, unsigned index,
+                        struct keyring_trouble *out_trouble);
 
 /* The key to encrypt with now, made where there is none or where its period is over; counts one
  * use. Changes may be waiting afterwards: keyring_take_change().  `now_ms` 0 is the last time that

@@ -44,6 +44,9 @@ static STATUS change_commit(struct keyring *ring, struct keyring_entry *next, co
     TRY(keyring_row_mac(ring->manifest_kdf, change->row, change->row_size, next->mac));
     TRY(keyring_page_touch(ring, index));
 
+    if (index < ring->entry_count)
+        keyring_sums_toggle(ring, next->info.id, ring->entries[index].mac);
+    keyring_sums_toggle(ring, next->info.id, next->mac);
     ring->change_count++;
     ring->manifest_due = true;
     ring->entries[index] = *next;
@@ -89,11 +92,12 @@ static STATUS entry_change(struct keyring *ring, struct keyring_entry *entry,
 
     assert(info->id == entry->info.id);
     next.info = *info;
+    next.info.generation = ring->generation + 1;
     if (info->state == KEY_STATE_DESTROYED) {
         next.has_sealed = false;
         sodium_memzero(next.sealed, sizeof next.sealed);
     } else if (entry->has_sealed) {
-        TRY(sealed_renew(ring, entry, info, next.sealed));
+        TRY(sealed_renew(ring, entry, &next.info, next.sealed));
         /* Opening the parents may have closed this very entry. */
         next.opened = entry->opened;
     }
@@ -150,7 +154,8 @@ static STATUS entry_create(struct keyring *ring, struct keyring_lane *lane, enum
                  .purpose = lane->purpose,
                  .state = KEY_STATE_ACTIVE,
                  .created_ms = now_ms,
-                 .changed_ms = now_ms},
+                 .changed_ms = now_ms,
+                 .generation = ring->generation + 1},
     };
     memcpy(entry.info.tenant, lane->tenant, sizeof entry.info.tenant);
     if (level == KEY_LEVEL_DEK)

@@ -6,37 +6,62 @@
 #include <stdlib.h>
 #include <string.h>
 
-STATUS keyring_load(struct keyring *ring, uint64_t row_id, const void *row, size_t row_size)
+/* A row that can be none of ours is kept as a trouble, for keyring_loaded() to fail with. */
+static bool row_is_readable(struct keyring *ring, uint64_t row_id, struct status decoded,
+                            const struct keyring_entry *entry)
 {
-    assert(ring != NULL);
-    assert(row != NULL);
-    assert(!ring->loaded);
-    ENSURE(row_size <= KEYRING_ROW_BYTES_MAX, WHY_FORGED);
-    if (row_id == 0) {
-        ENSURE(!ring->manifest_loaded, WHY_FORGED);
-        memcpy(ring->manifest, row, row_size);
-        ring->manifest_size = row_size;
-        ring->manifest_loaded = true;
-        return STATUS_OK;
-    }
+    if (row_id > KEYRING_KEYS_MAX)
+        keyring_trouble_add(ring, row_id, "no key ever had this number");
+    else if (failed(decoded))
+        keyring_trouble_add(ring, row_id, "it is not a row as this vault writes them");
+    else if (entry->info.id != row_id)
+        keyring_trouble_add(ring, row_id, "it holds the row of another key, moved or renamed");
+    else
+        return true;
+    return false;
+}
 
-    struct keyring_entry entry;
-    TRY(keyring_row_decode(row, row_size, &entry));
-    ENSURE(entry.info.id == row_id, WHY_FORGED);
-    TRY(keyring_row_mac(ring->manifest_kdf, row, row_size, entry.mac));
-    /* A resumed key of an earlier process has an unknown number of uses behind it. */
-    entry.uses = ring->limits.uses_max;
-    if (entry.info.level == KEY_LEVEL_KEK)
-        entry.uses = 0;
-
+static STATUS entry_add(struct keyring *ring, const struct keyring_entry *entry)
+{
     ENSURE(ring->entry_count < KEYRING_KEYS_MAX, WHY_LIMIT);
     void *entries = ring->entries;
     struct status status =
         keyring_grow(&entries, sizeof *ring->entries, ring->entry_count + 1, &ring->entry_capacity);
     ring->entries = entries;
     TRY(status);
-    ring->entries[ring->entry_count++] = entry;
+    ring->entries[ring->entry_count++] = *entry;
+    keyring_sums_toggle(ring, entry->info.id, entry->mac);
     return STATUS_OK;
+}
+
+STATUS keyring_load(struct keyring *ring, uint64_t row_id, const void *row, size_t row_size)
+{
+    assert(ring != NULL);
+    assert(row != NULL);
+    assert(!ring->loaded);
+    struct keyring_entry entry = {0};
+
+    if (row_id == 0) {
+        if (ring->manifest_loaded || row_size > KEYRING_ROW_BYTES_MAX) {
+            keyring_trouble_add(ring, 0, "the manifest is not one as this vault writes them");
+            return STATUS_OK;
+        }
+        memcpy(ring->manifest, row, row_size);
+        ring->manifest_size = row_size;
+        ring->manifest_loaded = true;
+        return STATUS_OK;
+    }
+    struct status decoded = row_size <= KEYRING_ROW_BYTES_MAX
+                                ? keyring_row_decode(row, row_size, &entry)
+                                : FAIL(WHY_FORGED);
+    if (!row_is_readable(ring, row_id, decoded, &entry))
+        return STATUS_OK;
+    TRY(keyring_row_mac(ring->manifest_kdf, row, row_size, entry.mac));
+    /* A resumed key of an earlier process has an unknown number of uses behind it. */
+    entry.uses = ring->limits.uses_max;
+    if (entry.info.level == KEY_LEVEL_KEK)
+        entry.uses = 0;
+    return entry_add(ring, &entry);
 }
 
 static int entry_compare(const void *a, const void *b)
@@ -47,21 +72,29 @@ static int entry_compare(const void *a, const void *b)
     return (left->info.id > right->info.id) - (left->info.id < right->info.id);
 }
 
-/* Puts the rows in the order of their ids, which must be 1, 2, 3, … and no other, and asks the
- * manifest. */
+/* The rows in their order: the ids are 1, 2, 3, … and no other. */
+static bool rows_are_dense(const struct keyring *ring)
+{
+    for (size_t i = 0; i < ring->entry_count; i++) {
+        if (ring->entries[i].info.id != i + 1)
+            return false;
+    }
+    return true;
+}
+
+/* Asks the manifest; and where it does not vouch for all, looks who is to blame. */
 static STATUS rows_check(struct keyring *ring)
 {
-    if (ring->entry_count == 0) {
-        ENSURE(!ring->manifest_loaded, WHY_FORGED);
+    if (ring->entry_count == 0 && ring->trouble_count == 0 && !ring->manifest_loaded)
         return STATUS_OK;
-    }
-    ENSURE(ring->manifest_loaded, WHY_FORGED);
-    qsort(ring->entries, ring->entry_count, sizeof *ring->entries, entry_compare);
-    for (size_t i = 0; i < ring->entry_count; i++) {
-        ENSURE(ring->entries[i].info.id == i + 1, WHY_FORGED);
+    if (ring->entry_count > 0)
+        qsort(ring->entries, ring->entry_count, sizeof *ring->entries, entry_compare);
+    if (ring->trouble_count > 0 || !ring->manifest_loaded || !rows_are_dense(ring))
+        return keyring_rows_examine(ring);
+    for (size_t i = 0; i < ring->entry_count; i++)
         TRY(keyring_page_touch(ring, i));
-    }
-    return keyring_manifest_check(ring);
+    struct status status = keyring_manifest_check(ring);
+    return status.why == WHY_FORGED ? keyring_rows_examine(ring) : status;
 }
 
 static STATUS lanes_make(struct keyring *ring)

@@ -61,6 +61,8 @@ static STATUS unwrap_under(struct keyring *ring, struct keyring_entry *entry, st
     if (!failed(status))
         status = kdf_new(ring->scratch, &kdf);
     sodium_memzero(secret_bytes(ring->scratch), KEYRING_KEY_BYTES);
+    if (status.why == WHY_FORGED)
+        keyring_trouble_add(ring, entry->info.id, "its key did not open when it was to be used");
     TRY(status);
     *out_kdf = place_take(ring, entry, MOVE(kdf));
     return STATUS_OK;

@@ -21,6 +21,10 @@
 #define KEYRING_SEALED_BYTES          BOX_GCM_BYTES(KEYRING_KEY_BYTES)
 #define KEYRING_ROW_BYTES_MAX         512u
 #define KEYRING_TICK_MS               60000
+#define KEYRING_SUMS                  24u /* One over all rows, and one for each bit of an id. */
+#define KEYRING_SUM_BYTES             16u
+#define KEYRING_SUMS_BYTES            (KEYRING_SUMS * KEYRING_SUM_BYTES)
+#define KEYRING_TROUBLES_MAX          64u /* Who has more has one that matters. */
 
 /* One key, at index id - 1: ids are dense, so that a missing row shows. */
 struct keyring_entry {
@@ -75,6 +79,12 @@ struct keyring {
     size_t page_count;
     size_t page_capacity;
 
+    /* Over the rows' MACs: keyring_manifest.c. */
+    uint8_t sums[KEYRING_SUMS][KEYRING_SUM_BYTES];
+
+    struct keyring_trouble troubles[KEYRING_TROUBLES_MAX];
+    unsigned trouble_count;
+
     uint64_t generation;
     bool manifest_due;
     bool manifest_loaded;
@@ -109,14 +119,38 @@ STATUS keyring_row_unwrap(struct keyring *ring, const struct keyring_entry *entr
 STATUS keyring_row_encode(const struct keyring_entry *entry,
                           uint8_t row[static KEYRING_ROW_BYTES_MAX], size_t *out_size);
 STATUS keyring_row_decode(const void *row, size_t row_size, struct keyring_entry *out_entry);
+/* keyring_manifest.c: what vouches for all rows together. */
+
+struct keyring_manifest {
+    uint64_t generation;
+    uint64_t count;          /* Of keys. */
+    const uint8_t *sums;     /* KEYRING_SUMS_BYTES, lent as the next is. */
+    const uint8_t *rows_mac; /* KEYRING_MAC_BYTES. */
+};
+
 /* The row's MAC under the manifest key, as it stands in its page. */
 STATUS keyring_row_mac(struct kdf *manifest, const uint8_t *row, size_t row_size,
                        uint8_t mac[static KEYRING_MAC_BYTES]);
-STATUS keyring_manifest_make(struct keyring *ring, uint64_t generation,
-                             uint8_t row[static KEYRING_ROW_BYTES_MAX], size_t *out_size);
-STATUS keyring_manifest_check(struct keyring *ring);
+/* Adds a row's MAC to the sums, or takes it out of them again. */
+void keyring_sums_toggle(struct keyring *ring, uint64_t id, const uint8_t *mac);
 /* Makes room for one more page where the newest entry begins one, and marks its page. */
 STATUS keyring_page_touch(struct keyring *ring, size_t entry_index);
+STATUS keyring_manifest_make(struct keyring *ring, uint64_t generation,
+                             uint8_t row[static KEYRING_ROW_BYTES_MAX], size_t *out_size);
+/* The loaded manifest, whether or not the rows are those that it is over.  WHY_FORGED. */
+STATUS keyring_manifest_read(struct keyring *ring, struct keyring_manifest *out_manifest);
+/* The loaded manifest is over exactly these rows.  WHY_FORGED. */
+STATUS keyring_manifest_check(struct keyring *ring);
+/* The id of the one row that is not as it was; 0 where there is none, or more than one. */
+uint64_t keyring_manifest_suspect(const struct keyring *ring,
+                                  const struct keyring_manifest *manifest);
+
+/* keyring_trouble.c: which row is wrong, and how. */
+
+void keyring_trouble_add(struct keyring *ring, uint64_t id, const char *sentence);
+/* Looks at every row by itself, once it is known that something is wrong with some, and names each
+ * that is.  Always fails: WHY_FORGED, or what kept it from looking. */
+STATUS keyring_rows_examine(struct keyring *ring);
 
 /* keyring_open.c: keys unwrapped on demand. */
 

@@ -75,8 +75,10 @@ static STATUS entry_renew(struct keyring *ring, struct renewal *renewal, size_t 
     size_t row_size = 0;
 
     *next = ring->entries[index];
-    if (hangs_from_root(next))
+    if (hangs_from_root(next)) {
+        next->info.generation = ring->generation + 1;
         TRY(kek_rewrap(ring, renewal, &ring->entries[index], next));
+    }
     TRY(keyring_row_encode(next, row, &row_size));
     TRY(keyring_row_mac(renewal->manifest, row, row_size, next->mac));
     if (!hangs_from_root(next))
@@ -105,6 +107,9 @@ STATUS keyring_root_renew(struct keyring *ring, const struct secret *new_root)
 
     if (ring->entry_count > 0)
         memcpy(ring->entries, renewal.entries, ring->entry_count * sizeof *ring->entries);
+    memset(ring->sums, 0, sizeof ring->sums);
+    for (size_t i = 0; i < ring->entry_count; i++)
+        keyring_sums_toggle(ring, i + 1, ring->entries[i].mac);
     ring->change_count += renewal.change_count;
     ring->manifest_due = ring->entry_count > 0;
     for (size_t page = 0; page < ring->page_count; page++)

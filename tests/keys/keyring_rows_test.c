@@ -23,7 +23,6 @@ static void close_ring(void)
 
 TestSuite(keyring_rows, .init = open_ring, .fini = close_ring);
 
-
 /* Substitution (KEY-11). */
 
 /* Two tenants, both with two DEKs, on the shelf; `old` is the shelf before the last epoch. */
@@ -180,7 +179,7 @@ Test(keyring_rows, refuses_two_manifests)
     struct keyring *fresh = shelf_ring_of("test", 7);
 
     cr_assert(!failed(keyring_load(fresh, 0, row, sizeof row)));
-    cr_assert_eq(keyring_load(fresh, 0, row, sizeof row).why, WHY_FORGED);
+    cr_assert(!failed(keyring_load(fresh, 0, row, sizeof row)));
     cr_assert_eq(keyring_loaded(fresh, SHELF_NOW_MS).why, WHY_FORGED);
     keyring_free(&fresh);
 }
