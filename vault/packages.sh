@@ -17,6 +17,7 @@ libh2o-evloop-dev    -           the HTTP server
 libcurl4-openssl-dev -           the way out to gateways
 libyaml-dev          -           configuration
 libseccomp-dev       -           filters of system calls
+libp11-kit-dev       -           the header of PKCS#11, for modules of HSMs
 libjansson-dev       -           JSON that never holds a card
 curl                 curl        what a person tries the vault with
 '
@@ -26,6 +27,7 @@ libnghttp2-dev       -           HTTP/2 for the load of tests/bench
 clang                clang       fuzz targets, and a second opinion
 libclang-rt-14-dev   -           its libFuzzer and sanitizers
 llvm                 llvm-symbolizer  names in the stacks that sanitizers print
+softhsm2             softhsm2-util  an HSM in software
 python3              python3     tests/tidy and tests/flow
 python3-yaml         -           reads the OpenAPI documents
 openssl              openssl     makes the certificates that must be refused

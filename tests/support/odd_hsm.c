@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A PKCS#11 module in front of SoftHSM that misbehaves as the environment says:
+ *   ODD_HSM=final      one wrong PIN more would lock the token
+ *   ODD_HSM=locked     the PIN is locked already
+ *   ODD_HSM=removed    the device goes when a key is to be used
+ *   ODD_HSM=none       no mechanism that wraps
+ *   ODD_HSM=nogcm      CKM_AES_GCM is not one of them
+ *   ODD_HSM=hang       a login never comes back
+ *   ODD_HSM=crash      a login ends the process
+ *   ODD_HSM_LOGINS=F   one byte is added to the file F for each login. */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <p11-kit/pkcs11.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static CK_FUNCTION_LIST *real;
+static CK_FUNCTION_LIST odd;
+
+static int is(const char *what)
+{
+    const char *said = secure_getenv("ODD_HSM");
+
+    return said != NULL && strcmp(said, what) == 0;
+}
+
+static CK_RV token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+    CK_RV answer = real->C_GetTokenInfo(slot, info);
+
+    if (is("final"))
+        info->flags |= CKF_USER_PIN_FINAL_TRY;
+    if (is("locked"))
+        info->flags |= CKF_USER_PIN_LOCKED;
+    return answer;
+}
+
+static CK_RV mechanism_list(CK_SLOT_ID slot, CK_MECHANISM_TYPE *list, CK_ULONG *count)
+{
+    CK_RV answer = real->C_GetMechanismList(slot, list, count);
+
+    if (is("none"))
+        *count = 0;
+    for (CK_ULONG i = 0; is("nogcm") && list != NULL && i < *count; i++)
+        if (list[i] == CKM_AES_GCM)
+            list[i] = CKM_AES_ECB;
+    return answer;
+}
+
+static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG size)
+{
+    const char *counted = secure_getenv("ODD_HSM_LOGINS");
+    int fd = counted == NULL ? -1 : open(counted, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    if (fd >= 0) {
+        if (write(fd, "l", 1) != 1)
+            return CKR_GENERAL_ERROR;
+        (void)close(fd);
+    }
+    while (is("hang"))
+        (void)sleep(1000);
+    if (is("crash"))
+        abort();
+    return real->C_Login(session, user, pin, size);
+}
+
+static CK_RV decrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+{
+    return is("removed") ? CKR_DEVICE_REMOVED : real->C_DecryptInit(session, mechanism, key);
+}
+
+__attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out)
+{
+    CK_C_GetFunctionList get = NULL;
+    void *library = dlopen("/usr/lib/softhsm/libsofthsm2.so", RTLD_NOW | RTLD_LOCAL);
+    void *symbol = library == NULL ? NULL : dlsym(library, "C_GetFunctionList");
+
+    memcpy(&get, &symbol, sizeof get);
+    if (get == NULL || get(&real) != CKR_OK)
+        return CKR_GENERAL_ERROR;
+    odd = *real;
+    odd.C_GetFunctionList = C_GetFunctionList;
+    odd.C_GetTokenInfo = token_info;
+    odd.C_GetMechanismList = mechanism_list;
+    odd.C_Login = login;
+    odd.C_DecryptInit = decrypt_init;
+    *out = &odd;
+    return CKR_OK;
+}
