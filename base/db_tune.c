@@ -36,6 +36,10 @@
  * not merged for long: they must not use up a process's descriptors. */
 #define TUNE_FILES_OPEN_MAX 512
 
+/* A manifest holds the first and last key of each table, also of those that are gone.  With this
+ * bound RocksDB writes it anew often, a few kilobytes each time, and db_purge.c can make it. */
+#define TUNE_MANIFEST_BYTES_MAX 4096
+
 static void block_options_end(rocksdb_block_based_table_options_t **options)
 {
     rocksdb_block_based_options_destroy(*options);
@@ -57,6 +61,7 @@ rocksdb_options_t *db_tune_store(const struct db_options *options)
     rocksdb_options_set_max_log_file_size(made, 0);
     rocksdb_options_set_keep_log_file_num(made, 1);
     rocksdb_options_set_max_open_files(made, TUNE_FILES_OPEN_MAX);
+    rocksdb_options_set_max_manifest_file_size(made, TUNE_MANIFEST_BYTES_MAX);
     return made;
 }
 
