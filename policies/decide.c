@@ -18,6 +18,15 @@ const struct policy_action_kind policy_action_kinds[POLICY_ACTION_COUNT] = {
     [POLICY_CARD_SETTLE] = {"card.settle", .tenant = true, .destination = true},
     [POLICY_AUDIT_READ] = {"audit.read", .tenant = false},
     [POLICY_BACKUP_CREATE] = {"backup.create", .tenant = false},
+    [POLICY_SEAL_READ] = {"seal.read", .tenant = false},
+    [POLICY_SEAL_MANAGE] = {"seal.manage", .tenant = false},
+    [POLICY_SEAL_SHARE] = {"seal.share", .tenant = false},
+    [POLICY_KEY_READ] = {"key.read", .tenant = false},
+    [POLICY_KEY_ROTATE] = {"key.rotate", .tenant = false},
+    [POLICY_KEY_CHANGE] = {"key.change", .tenant = false},
+    [POLICY_KEY_APPROVE] = {"key.approve", .tenant = false},
+    [POLICY_DATA_ERASE] = {"data.erase", .tenant = false},
+    [POLICY_RETENTION_READ] = {"retention.read", .tenant = false},
 };
 
 static_assert(POLICY_ACTION_COUNT <= 32, "a rule's actions are the bits of one word");

@@ -32,6 +32,15 @@ enum policy_action {
     POLICY_CARD_SETTLE,    /* card.settle: a relay */
     POLICY_AUDIT_READ,     /* audit.read */
     POLICY_BACKUP_CREATE,  /* backup.create: an operator; to ask how it went, too */
+    POLICY_SEAL_READ,      /* seal.read: whether the vault is sealed, and by what */
+    POLICY_SEAL_MANAGE,    /* seal.manage: to seal; to ask for a ceremony */
+    POLICY_SEAL_SHARE,     /* seal.share: a custodian */
+    POLICY_KEY_READ,       /* key.read: the inventory, the jobs */
+    POLICY_KEY_ROTATE,     /* key.rotate */
+    POLICY_KEY_CHANGE,     /* key.change: to suspend; to ask for compromise and destruction */
+    POLICY_KEY_APPROVE,    /* key.approve: what another one asked for */
+    POLICY_DATA_ERASE,     /* data.erase: to ask for the erasure of a tenant or an epoch */
+    POLICY_RETENTION_READ, /* retention.read */
     POLICY_ACTION_COUNT
 };
 

@@ -12,6 +12,7 @@ static STATUS audit_read_answer(struct keeper_op *op, const char *object, const 
     TRY(buffer_status(body));
     TRY(keeper_record(op, &entry));
     struct buffer *out = keeper_answer(op, MESSAGE_TEXT);
+    buffer_add_u16(out, 200);
     buffer_add_counted(out, content_type);
     buffer_add(out, body->bytes, body->size);
     return keeper_answer_end(op);

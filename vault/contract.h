@@ -25,6 +25,16 @@
 /* Both daemons, with the right backup.create: POST begins a backup (202), GET says how it goes. */
 #define CONTRACT_PATH_BACKUPS "/v1/backups"
 
+/* The vault's, for its security team. */
+#define CONTRACT_PATH_SEAL      "/v1/seal"
+#define CONTRACT_PATH_APPROVALS "/v1/approvals"
+#define CONTRACT_PATH_KEYS      "/v1/keys"
+#define CONTRACT_PATH_INVENTORY "/v1/inventory"
+#define CONTRACT_PATH_ROTATIONS "/v1/rotations"
+#define CONTRACT_PATH_JOBS      "/v1/jobs"
+#define CONTRACT_PATH_ERASURES  "/v1/erasures"
+#define CONTRACT_PATH_RETENTION "/v1/retention"
+
 /* In answers to leases and settlements once the vault went on from an older store (epoch.h): its
  * epoch in decimal, a space, and from where to where, for the relay's log. */
 #define CONTRACT_HEADER_EPOCH        "cardkeep-log-epoch"

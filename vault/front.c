@@ -196,14 +196,13 @@ static void fill_request(struct front *front, struct http_call *call, const char
     *request = (struct request){.query = http_query(call),
                                 .content_type = http_header(call, "content-type"),
                                 .content_encoding = http_header(call, "content-encoding"),
-                                .now_ms = clock_now_ms(),
+                                .certificate = peer == NULL ? "" : peer->sha256,
                                 .nodes = front->nodes};
+    request->now_ms = clock_now_ms();
     request->body = http_body(call, &request->body_size);
     memcpy(request->token, token, strlen(token) + 1);
-    if (peer != NULL) {
-        caller->verified = tls_peer_valid(peer, request->now_ms);
-        (void)snprintf(caller->uri, sizeof caller->uri, "%s", peer->uri);
-    }
+    caller->verified = peer != NULL && tls_peer_valid(peer, request->now_ms);
+    (void)snprintf(caller->uri, sizeof caller->uri, "%s", peer == NULL ? "" : peer->uri);
     (void)snprintf(caller->origin, sizeof caller->origin, "%s", http_peer_address(call));
     /* It goes into the log, and a caller may put anything into it. */
     (void)snprintf(caller->request_id, sizeof caller->request_id, "%s", http_request_id(call));

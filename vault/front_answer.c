@@ -148,7 +148,7 @@ static void put_results(struct cursor *in, const char *list, item_fn put, struct
 /* Which answers a request may have, beside a problem. */
 static bool is_answer_to(enum message_type answer, enum message_type question)
 {
-    switch (answer) {
+    switch ((int)answer) {
     case MESSAGE_VIEW:
         return question == MESSAGE_TOKENIZE || question == MESSAGE_SHOW;
     case MESSAGE_VIEWS:
@@ -162,25 +162,12 @@ static bool is_answer_to(enum message_type answer, enum message_type question)
     case MESSAGE_SETTLED:
         return question == MESSAGE_SETTLE;
     case MESSAGE_TEXT:
-        return question == MESSAGE_AUDIT_HEAD || question == MESSAGE_AUDIT_READ ||
-               question == MESSAGE_BACKUP || question == MESSAGE_BACKUP_STATE;
+        return question >= MESSAGE_TEXT_QUESTIONS;
     case MESSAGE_PROBLEM:
         return true;
-    case MESSAGE_STATE:
-    case MESSAGE_TOKENIZE:
-    case MESSAGE_SHOW:
-    case MESSAGE_ERASE:
-    case MESSAGE_CVV_STORE:
-    case MESSAGE_LEASE:
-    case MESSAGE_SETTLE:
-    case MESSAGE_AUDIT_HEAD:
-    case MESSAGE_AUDIT_READ:
-    case MESSAGE_BACKUP:
-    case MESSAGE_BACKUP_STATE:
-    case MESSAGE_TYPE_END:
-        break;
+    default:
+        return false;
     }
-    return false;
 }
 
 static void read_view(struct cursor *in, struct front_answer *out)
@@ -206,6 +193,8 @@ static void read_cvv(struct cursor *in, struct front_answer *out)
 
 static void read_text(struct cursor *in, struct front_answer *out)
 {
+    out->status = cursor_u16(in);
+    in->bad = in->bad || out->status < 200 || out->status > 299;
     cursor_text(in, out->content_type_text, sizeof out->content_type_text);
     size_t size = in->size - in->at;
     buffer_add(&out->body, cursor_bytes(in, size), in->bad ? 0 : size);
@@ -244,7 +233,6 @@ static void read_any(const struct route *route, enum message_type type, struct c
         break;
     default: /* is_answer_to() lets only MESSAGE_TEXT come here. */
         read_text(in, out);
-        out->status = route->type == MESSAGE_BACKUP ? 202 : 200;
         break;
     }
 }

@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/supervise.h"
-#include "keys/source.h"
 #include "vault/keeper_confine.h"
 #include "vault/keeper_inside.h"
+#include "vault/keeper_seal.h"
 
 #define KEEPER_SLOTS      2048u /* Cards under way: far more than a turn needs at once. */
 #define KEEPER_LOCK_BYTES (KEEPER_SLOTS * SECRET_BYTES_MAX)
@@ -21,22 +21,6 @@
 #define KEEPER_POLL_MS    100
 #define KEEPER_FRONT      0u /* Places in the supervisor's table. */
 #define KEEPER_SIGNER     1u
-
-static STATUS keeper_open_root(struct keeper *keeper)
-{
-    char error[256] = "";
-    struct source source = {
-        .kind = keeper->settings->seal_kind,
-        .path = keeper->settings->seal_path,
-        .production = keeper->settings->production,
-        .data = keeper->settings->data,
-    };
-    struct status status = source_open(&source, &keeper->root, error, sizeof error);
-
-    if (failed(status))
-        log_failure(LOG_ERROR, "seal_not_opened", status, "detail", error, NULL);
-    return status;
-}
 
 /* All but the store, for which keeper_store_tick() may have to wait. */
 static STATUS keeper_open(struct keeper *keeper)
@@ -51,7 +35,7 @@ static STATUS keeper_open(struct keeper *keeper)
         log_failure(LOG_ERROR, "policies_not_loaded", status, "detail", error, NULL);
         return status;
     }
-    TRY(keeper_open_root(keeper));
+    TRY(keeper_seal_prepare(keeper));
     TRY(db_batch_new(&keeper->batch));
     TRY(frame_writer_new(OVERLAY_BYTES_MAX, &keeper->front_out));
     keeper->store_failed = true;
@@ -65,12 +49,13 @@ static void keeper_close(struct keeper *keeper)
     keeper_sign_detach(keeper);
     keeper_store_close(keeper);
     db_batch_free(&keeper->batch);
-    secret_free(&keeper->root);
+    secret_free(&keeper->seal_given);
     policy_free(&keeper->policy);
     buffer_free(&keeper->note);
     buffer_free(&keeper->answered);
     buffer_free(&keeper->journal);
     buffer_free(&keeper->scratch);
+    buffer_free(&keeper->seal_row);
 }
 
 /* --- The front's socket --- */
@@ -180,6 +165,7 @@ static STATUS keeper_turn(struct keeper *keeper)
         keeper_backup_tick(keeper, now_ms);
         if (keeper_has_work(keeper) && !keeper->store_failed)
             keeper_commit(keeper, now_ms);
+        keeper_seal_tick(keeper, now_ms);
         front_flush(keeper);
     }
     return STATUS_OK;
@@ -226,6 +212,7 @@ int keeper_run(void *owner, int control_fd)
         .answered = BUFFER(OVERLAY_BYTES_MAX),
         .journal = BUFFER(OVERLAY_BYTES_MAX),
         .scratch = BUFFER(AUDIT_ENTRY_BYTES_MAX + 64),
+        .seal_row = BUFFER(SEAL_ROW_BYTES_MAX),
     };
     struct sandbox_report report = {0};
     size_t lock_bytes = KEEPER_LOCK_BYTES + (size_t)KEEPER_CELL_BYTES * keeper.settings->cvv_cells;

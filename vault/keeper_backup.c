@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
-#include "vault/steps.h"
+#include "vault/keeper_text.h"
 
 #define STATE_BYTES_MAX 4096u
 /* A stop waits so long for one under way; what it leaves then, the next one takes away. */
@@ -29,15 +29,6 @@ STATUS keeper_backup_open(struct keeper *keeper)
     return options.folder == NULL ? STATUS_OK : backup_new(&options, keeper->db, &keeper->backup);
 }
 
-static STATUS backup_answer(struct keeper_op *op, const struct buffer *body)
-{
-    TRY(buffer_status(body));
-    struct buffer *out = keeper_answer(op, MESSAGE_TEXT);
-    buffer_add_counted(out, "application/json");
-    buffer_add(out, body->bytes, body->size);
-    return keeper_answer_end(op);
-}
-
 STATUS keeper_backup_ask(struct keeper_op *op, struct cursor *in)
 {
     struct keeper *keeper = op->keeper;
@@ -52,7 +43,7 @@ STATUS keeper_backup_ask(struct keeper_op *op, struct cursor *in)
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL, "A backup is under way.");
     buffer_add_text(&body, begun);
     TRY(keeper_record(op, &entry));
-    TRY(backup_answer(op, &body));
+    TRY(keeper_answer_text(op, 202, &body));
     keeper->backup_asked = true;
     return STATUS_OK;
 }
@@ -66,7 +57,7 @@ STATUS keeper_backup_show(struct keeper_op *op, struct cursor *in)
         buffer_add_text(&body, begun);
     else
         backup_write(op->keeper->backup, &body);
-    return backup_answer(op, &body);
+    return keeper_answer_text(op, 200, &body);
 }
 
 static void backup_begin(struct keeper *keeper, int64_t now_ms)

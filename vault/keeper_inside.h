@@ -14,6 +14,7 @@
 #include "base/frames.h"
 #include "keys/envelope.h"
 #include "keys/keyring.h"
+#include "keys/seal.h"
 #include "policies/audit_log.h"
 #include "policies/policy.h"
 #include "vault/brand.h"
@@ -31,9 +32,20 @@
 struct keeper {
     const struct settings *settings;
     struct policy *policy;
-    struct secret *root;
-    struct keyring *ring;
     struct db *db;
+
+    /* The seal (keeper_seal.c).  While the vault is sealed there is no root, no ring, no cell, and
+     * nothing of the store can be read but its log. */
+    struct secret *root;
+    struct keyring *ring;      /* NULL: sealed. */
+    struct seal_record seal;   /* In force; its kind is 0 before there is one. */
+    char seal_why[160];        /* Why it is sealed, as a sentence. */
+    bool seal_shut;            /* By somebody's hand, or for good: it does not open by itself. */
+    bool seal_shutting;        /* Once this turn is committed. */
+    struct secret *seal_given; /* A root to open it with, once this turn is committed. */
+    char seal_trouble[160];    /* What does not hold of its keys. */
+    int64_t seal_due_ms;       /* Of the next try, by the clock that does not jump. */
+    struct buffer seal_row;    /* A new one, which waits for this turn's commit. */
     struct store store;
     struct audit_log *log;
     struct cvv_cells *cvvs;

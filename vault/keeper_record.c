@@ -79,7 +79,6 @@ STATUS keeper_record_start(struct keeper *keeper, int64_t now_ms)
 {
     uint64_t size = audit_log_size(keeper->log);
     struct audit_entry start = {.event = size == 0 ? "audit.init" : "audit.start"};
-    char detail[96];
 
     if (size > 0) {
         TRY(audit_log_entry(keeper->log, size - 1, &keeper->scratch));
@@ -90,9 +89,6 @@ STATUS keeper_record_start(struct keeper *keeper, int64_t now_ms)
             TRY(keeper_record_own(keeper, &gap, now_ms));
         }
     }
-    (void)snprintf(detail, sizeof detail, "keyring generation %llu",
-                   (unsigned long long)keyring_generation(keeper->ring));
-    start.detail = detail;
     return keeper_record_own(keeper, &start, now_ms);
 }
 

@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "vault/keeper_inside.h"
+#include "vault/keeper_seal.h"
 
 #define TICK_MS         250
 #define SWEEP_ROWS      256u
@@ -32,16 +33,19 @@ static void state_metrics(struct keeper *keeper, struct buffer *out)
     static struct metric *entries;
     static struct metric *codes;
     static struct metric *unsigned_entries;
+    static struct metric *sealed;
 
     if (entries == NULL) {
         entries = metric_gauge("cardkeep_vault_audit_entries", "", "Entries in the audit log.");
+        sealed = metric_gauge("cardkeep_vault_sealed", "", "1 while the vault is sealed.");
         codes = metric_gauge("cardkeep_vault_cvv_held", "", "CVVs held in memory.");
         unsigned_entries = metric_gauge("cardkeep_vault_audit_unsigned_entries", "",
                                         "Entries behind the newest checkpoint.");
     }
     uint64_t size = audit_log_size(keeper->log);
     metric_set(entries, (int64_t)size);
-    metric_set(codes, cvv_held(keeper->cvvs));
+    metric_set(codes, keeper->cvvs == NULL ? 0 : cvv_held(keeper->cvvs));
+    metric_set(sealed, keeper->ring == NULL ? 1 : 0);
     metric_set(unsigned_entries,
                size > keeper->signed_size ? (int64_t)(size - keeper->signed_size) : 0);
     metrics_render(out);
@@ -69,6 +73,8 @@ void keeper_say_state(struct keeper *keeper)
     if (keeper->log != NULL)
         state_metrics(keeper, &text);
     const char *trouble = keeper_trouble(keeper);
+    if (trouble[0] == '\0' && keeper_sealed(keeper) != NULL)
+        trouble = keeper_sealed(keeper);
     struct buffer *out = frame_begin(keeper->front_out, MESSAGE_STATE, 0);
     buffer_add_u8(out, trouble[0] == '\0' ? 1 : 0);
     buffer_add_counted(out, trouble);
@@ -88,8 +94,10 @@ static void state_second(struct keeper *keeper, int64_t now_ms)
     log_flush();
     if (keeper->store_failed)
         return;
-    cvv_sweep(keeper->cvvs, now_ms, keeper->settings->cvv_cells);
     keeper_record_second(keeper, now_ms);
+    if (keeper->ring == NULL)
+        return;
+    cvv_sweep(keeper->cvvs, now_ms, keeper->settings->cvv_cells);
     struct status status = keyring_tick(keeper->ring, now_ms);
     if (!failed(status))
         status = store_sweep(&keeper->store, keeper->batch, now_ms, SWEEP_ROWS, &count);

@@ -14,6 +14,7 @@
 #include "base/own.h"
 #include "keys/fingerprint.h"
 #include "vault/keeper_inside.h"
+#include "vault/keeper_seal.h"
 
 #define STORE_WAL_BYTES   (64u << 20)
 #define STORE_WAIT_MS     1000 /* Longer by as much with each attempt, */
@@ -48,8 +49,7 @@ STATUS keeper_store_load_keys(struct keeper *keeper, int64_t now_ms)
     OWNED(db_iterator_free) struct db_iterator *rows = NULL;
     uint8_t ignored[FINGERPRINT_BYTES];
 
-    TRY(keyring_new(keeper->root, keeper->settings->production ? "production" : "development",
-                    &keeper->ring));
+    TRY(keyring_new(keeper->root, keeper_environment(keeper), &keeper->ring));
     TRY(db_iterate(keeper->db, STORE_KEYS, NULL, 0, &rows));
     for (; db_iterator_valid(rows); db_iterator_next(rows)) {
         size_t key_size = 0;
@@ -67,51 +67,25 @@ STATUS keeper_store_load_keys(struct keeper *keeper, int64_t now_ms)
     return fingerprint_index(keeper->ring, "start", "", 0, now_ms, ignored);
 }
 
-/* Counts this start: CVV tokens carry the number, so that those of an earlier process are known. */
-static STATUS store_count_boot(struct keeper *keeper, uint32_t *out_boot)
-{
-    static const char name[] = "boots";
-    struct buffer value OWNED(buffer_free) = BUFFER(64);
-    uint64_t boots = 0;
-
-    struct status status = db_get(keeper->db, STORE_META, name, sizeof name, &value);
-    if (!failed(status)) {
-        struct cursor in = cursor_over(value.bytes, value.size);
-        boots = cursor_u64(&in);
-        ENSURE(cursor_done(&in), WHY_FORGED);
-    } else if (status.why != WHY_NOT_FOUND)
-        return status;
-    boots++;
-    buffer_clear(&value);
-    buffer_add_u64(&value, boots);
-    TRY(buffer_status(&value));
-    db_batch_put(keeper->batch, keeper->db, STORE_META, name, sizeof name, value.bytes, value.size);
-    *out_boot = (uint32_t)boots;
-    return STATUS_OK;
-}
-
+/* The log, and what memory holds beside it: of the rows while the vault is open, else the seal. */
 static STATUS store_read(struct keeper *keeper)
 {
     uint64_t last_record = 0;
 
     TRY(audit_log_open(keeper->db, &store_audit, keeper->settings->origin, &keeper->log));
+    if (keeper->ring == NULL)
+        return keeper_seal_read(keeper);
     TRY(store_last_record(&keeper->store, &last_record));
     if (keeper->next_record <= last_record)
         keeper->next_record = last_record + 1;
     return STATUS_OK;
 }
 
-static STATUS store_open_all(struct keeper *keeper, int64_t now_ms)
+/* As far as it goes without a key: from here on the vault is sealed, and says so. */
+static STATUS store_open_sealed(struct keeper *keeper, int64_t now_ms)
 {
-    const struct settings *settings = keeper->settings;
-    uint32_t boot = 0;
-
     TRY(store_open_db(keeper));
-    TRY(keeper_store_load_keys(keeper, now_ms));
-    TRY(store_open(&keeper->store, keeper->db, keeper->ring));
     TRY(store_read(keeper));
-    TRY(store_count_boot(keeper, &boot));
-    TRY(cvv_open(keeper->ring, boot, settings->production, settings->cvv_cells, &keeper->cvvs));
     TRY(keeper_backup_open(keeper));
     TRY(keeper_record_start(keeper, now_ms));
     keeper->store_failed = false;
@@ -122,11 +96,7 @@ static STATUS store_open_all(struct keeper *keeper, int64_t now_ms)
 void keeper_store_close(struct keeper *keeper)
 {
     audit_log_free(&keeper->log);
-    cvv_close(&keeper->cvvs);
-    if (keeper->store.turn.buckets != NULL)
-        store_close(&keeper->store);
-    keeper->store = (struct store){0};
-    keyring_free(&keeper->ring);
+    keeper_seal_drop(keeper);
     if (keeper_backup_close(keeper))
         db_close(&keeper->db);
 }
@@ -134,9 +104,10 @@ void keeper_store_close(struct keeper *keeper)
 /* The first time: whole, or as if it had not been tried. */
 static STATUS store_begin(struct keeper *keeper, int64_t now_ms)
 {
-    struct status status = store_open_all(keeper, now_ms);
+    struct status status = store_open_sealed(keeper, now_ms);
 
     if (!failed(status)) {
+        keeper_seal_tick(keeper, now_ms);
         log_event(LOG_INFO, "keeper_ready", NULL);
         return STATUS_OK;
     }
@@ -153,7 +124,9 @@ static STATUS store_return(struct keeper *keeper)
         return FAIL(WHY_IO); /* db_trouble() says what it is, and the log has it. */
     audit_log_free(&keeper->log);
     TRY(store_read(keeper));
-    if (keeper->lost_size != 0 && audit_log_size(keeper->log) >= keeper->lost_size)
+    if (keeper->ring == NULL)
+        ; /* Nothing of it is in memory. */
+    else if (keeper->lost_size != 0 && audit_log_size(keeper->log) >= keeper->lost_size)
         keyring_stored(keeper->ring); /* The batch came back. */
     else
         keyring_untake(keeper->ring);

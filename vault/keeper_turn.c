@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "vault/keeper_seal.h"
 #include "vault/steps.h"
 
 /* Every frame that the front may send has a row: without an action there is no step. */
@@ -12,17 +13,20 @@ static const struct turn_row {
     enum message_type type;
     enum policy_action action;
     STATUS (*run)(struct keeper_op *op, struct cursor *in);
+    enum { ONLY_OPEN, ALSO_SEALED } when; /* The latter needs neither a key nor a row. */
 } turn_rows[] = {
-    {MESSAGE_TOKENIZE, POLICY_CARD_TOKENIZE, tokenize_run},
-    {MESSAGE_SHOW, POLICY_CARD_MASK_READ, show_run},
-    {MESSAGE_ERASE, POLICY_CARD_DELETE, erase_run},
-    {MESSAGE_CVV_STORE, POLICY_CVV_STORE, code_run},
-    {MESSAGE_LEASE, POLICY_CARD_LEASE, lease_run},
-    {MESSAGE_SETTLE, POLICY_CARD_SETTLE, settle_run},
-    {MESSAGE_AUDIT_HEAD, POLICY_AUDIT_READ, audit_read_head},
-    {MESSAGE_AUDIT_READ, POLICY_AUDIT_READ, audit_read_entries},
-    {MESSAGE_BACKUP, POLICY_BACKUP_CREATE, keeper_backup_ask},
-    {MESSAGE_BACKUP_STATE, POLICY_BACKUP_CREATE, keeper_backup_show},
+    {MESSAGE_TOKENIZE, POLICY_CARD_TOKENIZE, tokenize_run, ONLY_OPEN},
+    {MESSAGE_SHOW, POLICY_CARD_MASK_READ, show_run, ONLY_OPEN},
+    {MESSAGE_ERASE, POLICY_CARD_DELETE, erase_run, ONLY_OPEN},
+    {MESSAGE_CVV_STORE, POLICY_CVV_STORE, code_run, ONLY_OPEN},
+    {MESSAGE_LEASE, POLICY_CARD_LEASE, lease_run, ONLY_OPEN},
+    {MESSAGE_SETTLE, POLICY_CARD_SETTLE, settle_run, ONLY_OPEN},
+    {MESSAGE_AUDIT_HEAD, POLICY_AUDIT_READ, audit_read_head, ALSO_SEALED},
+    {MESSAGE_AUDIT_READ, POLICY_AUDIT_READ, audit_read_entries, ALSO_SEALED},
+    {MESSAGE_BACKUP, POLICY_BACKUP_CREATE, keeper_backup_ask, ALSO_SEALED},
+    {MESSAGE_BACKUP_STATE, POLICY_BACKUP_CREATE, keeper_backup_show, ALSO_SEALED},
+    {MESSAGE_SEAL_STATE, POLICY_SEAL_READ, keeper_seal_show, ALSO_SEALED},
+    {MESSAGE_SEAL_SHUT, POLICY_SEAL_MANAGE, keeper_seal_ask_shut, ALSO_SEALED},
 };
 
 struct keeper_mark keeper_mark(struct keeper *keeper)
@@ -108,6 +112,8 @@ static void turn_run(struct keeper_op *op, const struct turn_row *row, struct cu
 
     if (!keeper_authorize(op))
         status = FAIL(WHY_DENIED);
+    else if (keeper_sealed(keeper) != NULL && row->when == ONLY_OPEN)
+        status = keeper_refuse(op, PROBLEM_SEALED, NULL, NULL);
     else if (op->caller->problem.code != PROBLEM_NONE) {
         op->problem = op->caller->problem;
         status = FAIL(WHY_BAD_INPUT);
@@ -171,6 +177,8 @@ static STATUS turn_put_changes(struct keeper *keeper, int64_t now_ms)
 {
     struct keyring_change change;
 
+    if (keeper->ring == NULL)
+        return STATUS_OK;
     while (keyring_take_change(keeper->ring, &change)) {
         uint8_t key[8];
         for (unsigned i = 0; i < sizeof key; i++)
@@ -194,6 +202,8 @@ static STATUS turn_put_changes(struct keeper *keeper, int64_t now_ms)
 static STATUS turn_commit(struct keeper *keeper, int64_t now_ms)
 {
     TRY(turn_put_changes(keeper, now_ms));
+    if (keeper->seal_row.size > 0)
+        keeper_seal_put(keeper);
     if (keeper->note.size > 0)
         TRY(audit_log_put_checkpoint(keeper->log, keeper->batch, keeper->note.bytes,
                                      keeper->note.size));
@@ -233,12 +243,15 @@ void keeper_commit(struct keeper *keeper, int64_t now_ms)
         turn_abandon(keeper, status, now_ms);
     else {
         audit_log_committed(keeper->log);
-        keyring_stored(keeper->ring);
+        if (keeper->ring != NULL)
+            keyring_stored(keeper->ring);
     }
-    keyring_rest(keeper->ring);
+    if (keeper->ring != NULL)
+        keyring_rest(keeper->ring);
     buffer_clear(&keeper->note);
     db_batch_clear(keeper->batch);
     overlay_rewind(&keeper->store.turn, 0);
     buffer_clear(&keeper->journal);
     buffer_clear(&keeper->answered);
+    keeper_seal_ended(keeper, failed(status));
 }

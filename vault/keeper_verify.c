@@ -11,6 +11,7 @@
 #include "keys/fingerprint.h"
 #include "keys/source.h"
 #include "vault/keeper_confine.h"
+#include "vault/keeper_seal.h"
 #include "vault/steps.h"
 
 #define VERIFY_SLOTS      16u
@@ -147,7 +148,7 @@ static STATUS verify_open(struct verify *verify, char *reason, size_t reason_siz
     struct keeper *keeper = &verify->keeper;
     const struct settings *settings = keeper->settings;
     struct sandbox_report report = {0};
-    struct source source = {.kind = settings->seal_kind,
+    struct source source = {.kind = "file",
                             .path = settings->seal_path,
                             .production = settings->production,
                             .data = settings->data};

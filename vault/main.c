@@ -81,7 +81,7 @@ static int check(const struct settings *settings)
     bool good = can_read("the API's certificate", settings->api.certificate) &&
                 can_read("its key", settings->api.key) &&
                 can_read("the clients' authorities", settings->api.clients) &&
-                can_read("the seal", settings->seal_path) &&
+                (settings->seal_path == NULL || can_read("the seal", settings->seal_path)) &&
                 can_read("the signer's key", settings->signer_key);
 
     if (!good)

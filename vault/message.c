@@ -43,6 +43,27 @@ void message_caller_decode(struct cursor *in, struct message_caller *out_caller)
     problem_decode(in, &out_caller->problem);
 }
 
+void message_text_encode(const struct message_text *text, struct buffer *out)
+{
+    buffer_add_counted(out, text->certificate);
+    buffer_add_counted(out, text->segment);
+    buffer_add_counted(out, text->query);
+    buffer_add_u32(out, text->body_size);
+    buffer_add(out, text->body, text->body_size);
+}
+
+void message_text_decode(struct cursor *in, struct message_text *out_text)
+{
+    *out_text = (struct message_text){0};
+    cursor_text(in, out_text->certificate, sizeof out_text->certificate);
+    cursor_text(in, out_text->segment, sizeof out_text->segment);
+    cursor_text(in, out_text->query, sizeof out_text->query);
+    out_text->body_size = cursor_u32(in);
+    if (out_text->body_size > MESSAGE_TEXT_BODY_MAX)
+        in->bad = true;
+    out_text->body = cursor_bytes(in, in->bad ? 0 : out_text->body_size);
+}
+
 void message_card_encode(const struct message_card *card, struct buffer *out)
 {
     problem_encode(&card->problem, out);

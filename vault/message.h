@@ -40,7 +40,7 @@ enum message_type {
      * u8 count and {counted token, code by message_bytes_encode()}} */
     MESSAGE_LEASES,
     MESSAGE_SETTLED, /* u16 count, of u8 good and counted lease id or problem */
-    MESSAGE_TEXT,    /* counted content type, then the body as it is */
+    MESSAGE_TEXT,    /* u16 HTTP status, counted content type, then the body as it is */
     /* Front to keeper. */
     MESSAGE_TOKENIZE = 32, /* caller, u8 batch, u16 count, cards */
     MESSAGE_SHOW,          /* caller, counted token */
@@ -48,12 +48,17 @@ enum message_type {
     MESSAGE_CVV_STORE,     /* caller, counted token, card (its CVV and purchase) */
     MESSAGE_LEASE,         /* caller, u16 count, lease requests */
     MESSAGE_SETTLE,        /* caller, u16 count, settlements */
-    MESSAGE_AUDIT_HEAD,    /* caller */
-    MESSAGE_AUDIT_READ,    /* caller, u64 start, u32 limit */
-    MESSAGE_BACKUP,        /* caller: take one */
-    MESSAGE_BACKUP_STATE,  /* caller: how it goes */
+    /* From here on each is answered by MESSAGE_TEXT. */
+    MESSAGE_AUDIT_HEAD = 64, /* caller */
+    MESSAGE_AUDIT_READ,      /* caller, u64 start, u32 limit */
+    MESSAGE_BACKUP,          /* caller: take one */
+    MESSAGE_BACKUP_STATE,    /* caller: how it goes */
+    /* And from here on each is a caller and a text. */
+    MESSAGE_SEAL_STATE = 96, /* GET /v1/seal */
+    MESSAGE_SEAL_SHUT,       /* POST /v1/seal/seal */
     MESSAGE_TYPE_END
 };
+#define MESSAGE_TEXT_QUESTIONS MESSAGE_AUDIT_HEAD
 
 /* Who asks, as the front saw it. */
 struct message_caller {
@@ -63,6 +68,18 @@ struct message_caller {
     char request_id[65];
     char idempotency_key[CONTRACT_IDEMPOTENCY_KEY_MAX + 1]; /* "": none. */
     struct problem problem; /* What is wrong with the request, code NONE when nothing is. */
+};
+
+#define MESSAGE_TEXT_BODY_MAX  16384u
+#define MESSAGE_TEXT_QUERY_MAX 511u
+
+/* A request that the keeper reads itself: what stands in its path and behind it, and its JSON. */
+struct message_text {
+    char certificate[65];                   /* SHA-256 of the caller's, in hex. */
+    char segment[CONTRACT_TOKEN_MAX + 1];   /* Of the path; "" for none. */
+    char query[MESSAGE_TEXT_QUERY_MAX + 1]; /* "" for none. */
+    const uint8_t *body;                    /* Checked by the front to be JSON, or empty. */
+    uint32_t body_size;
 };
 
 /* One card as sent. */
@@ -116,6 +133,9 @@ struct message_settlement {
 
 void message_caller_encode(const struct message_caller *caller, struct buffer *out);
 void message_caller_decode(struct cursor *in, struct message_caller *out_caller);
+
+void message_text_encode(const struct message_text *text, struct buffer *out);
+void message_text_decode(struct cursor *in, struct message_text *out_text);
 
 void message_card_encode(const struct message_card *card, struct buffer *out);
 void message_card_decode(struct cursor *in, struct message_card *out_card);

@@ -37,12 +37,10 @@ static bool request_is_plain(const char *coding)
     return coding == NULL || coding[0] == '\0' || strcasecmp(coding, "identity") == 0;
 }
 
-bool request_json(struct request *request, struct json *out_json)
+static bool request_parse(struct request *request, struct json *out_json)
 {
     size_t wrong_at = 0;
 
-    if (request->query[0] != '\0')
-        request_refuse(request, PROBLEM_UNKNOWN_FIELD, NULL, "This path takes no query.");
     if (!request_is_json(request->content_type))
         request_refuse(request, PROBLEM_UNSUPPORTED_MEDIA_TYPE, NULL,
                        "Bodies are application/json.");
@@ -62,6 +60,13 @@ bool request_json(struct request *request, struct json *out_json)
         request_refuse(request, PROBLEM_INVALID_JSON, NULL, detail);
     }
     return request_is_good(request);
+}
+
+bool request_json(struct request *request, struct json *out_json)
+{
+    if (request->query[0] != '\0')
+        request_refuse(request, PROBLEM_UNKNOWN_FIELD, NULL, "This path takes no query.");
+    return request_parse(request, out_json);
 }
 
 void request_set_idempotency(struct request *request, const char *value)
@@ -90,4 +95,24 @@ void request_read_nothing(struct request *request, struct buffer *out)
 {
     request_refuse_extras(request, false);
     message_caller_encode(&request->caller, out);
+}
+
+void request_read_text(struct request *request, struct buffer *out)
+{
+    struct json json;
+    struct message_text text = {.body = request->body, .body_size = (uint32_t)request->body_size};
+
+    if (request->body_size > MESSAGE_TEXT_BODY_MAX)
+        request_refuse(request, PROBLEM_TOO_LARGE, NULL, NULL);
+    if (strlen(request->query) > MESSAGE_TEXT_QUERY_MAX)
+        request_refuse(request, PROBLEM_TOO_LARGE, NULL, "The query is too long.");
+    if (request->body_size > 0)
+        (void)request_parse(request, &json);
+    message_caller_encode(&request->caller, out);
+    if (!request_is_good(request))
+        return;
+    (void)snprintf(text.certificate, sizeof text.certificate, "%s", request->certificate);
+    (void)snprintf(text.segment, sizeof text.segment, "%s", request->token);
+    (void)snprintf(text.query, sizeof text.query, "%s", request->query);
+    message_text_encode(&text, out);
 }

@@ -18,6 +18,7 @@
 
 struct request {
     struct message_caller caller;       /* Its problem is the request's. */
+    const char *certificate;            /* SHA-256 of the caller's in hex; "" for none. */
     char token[CONTRACT_TOKEN_MAX + 1]; /* Of the path; "" for one that cannot be. */
     const char *query;
     const char *content_type;     /* NULL: none was sent. */
@@ -50,5 +51,9 @@ void request_refuse_extras(struct request *request, bool query_taken);
 
 /* A request_read_fn for what is said by method and path alone. */
 void request_read_nothing(struct request *request, struct buffer *out);
+
+/* For what the keeper reads itself: the certificate, the path's segment, the query and the body,
+ * which must be JSON where there is one. */
+void request_read_text(struct request *request, struct buffer *out);
 
 #endif

@@ -26,6 +26,8 @@ static const struct route routes[] = {
     {"GET", CONTRACT_PATH_AUDIT_ENTRIES, MESSAGE_AUDIT_READ, read_audit_entries},
     {"POST", CONTRACT_PATH_BACKUPS, MESSAGE_BACKUP, request_read_nothing},
     {"GET", CONTRACT_PATH_BACKUPS, MESSAGE_BACKUP_STATE, request_read_nothing},
+    {"GET", CONTRACT_PATH_SEAL, MESSAGE_SEAL_STATE, request_read_text},
+    {"POST", CONTRACT_PATH_SEAL "/seal", MESSAGE_SEAL_SHUT, request_read_text},
 };
 
 #define ROUTES_COUNT (sizeof routes / sizeof routes[0])

@@ -7,6 +7,7 @@
 
 #define DAY_MS (24 * 3600 * 1000LL)
 
+static const char *const seals[] = {"file", "shares", "pkcs11", NULL};
 static const char *const environments[] = {"development", "production", NULL};
 
 static void settings_read_listen(struct settings *out, const struct config_node *root)
@@ -32,11 +33,11 @@ static void settings_read_keys(struct settings *out, const struct config_node *r
     const struct config_node *seal = config_map(config, root, "seal", true);
     const struct config_node *signer = config_map(config, root, "signer", true);
 
-    out->seal_kind = config_text(config, seal, "kind", NULL);
-    out->seal_path = config_path(config, seal, "path", NULL);
-    if (out->seal_kind != NULL && strcmp(out->seal_kind, "file") != 0)
-        config_complain(config, seal, "`kind` must be `file`");
-    else if (out->production)
+    int kind = config_choice(config, seal, "kind", seals, -1);
+    out->seal_kind = kind < 0 ? SEAL_FILE : (enum seal_kind)(SEAL_FILE + kind);
+    if (out->seal_kind == SEAL_FILE || config_has(config, seal, "path"))
+        out->seal_path = config_path(config, seal, "path", NULL);
+    if (out->seal_path != NULL && out->production)
         config_complain(config, seal,
                         "a file seal is for development; it is refused where `environment` is "
                         "`production`");
@@ -138,7 +139,10 @@ void settings_print(const struct settings *settings, FILE *out)
     if (settings->metrics.port != 0)
         (void)fprintf(out, "  metrics: {address: %s:%u}\n", settings->metrics.host,
                       settings->metrics.port);
-    (void)fprintf(out, "seal: {kind: %s, path: %s}\n", settings->seal_kind, settings->seal_path);
+    (void)fprintf(out, "seal: {kind: %s", seals[settings->seal_kind - SEAL_FILE]);
+    if (settings->seal_path != NULL)
+        (void)fprintf(out, ", path: %s", settings->seal_path);
+    (void)fputs("}\n", out);
     (void)fprintf(out, "signer: {key: %s, state: %s, origin: %s}\n", settings->signer_key,
                   settings->signer_state, settings->origin);
     (void)fprintf(out, "policies: %s\n", settings->policies);

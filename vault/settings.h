@@ -19,6 +19,7 @@
 #include "base/http.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "keys/seal.h"
 #include "policies/epoch.h"
 
 struct settings_listen {
@@ -36,8 +37,8 @@ struct settings {
     const char *user; /* NULL: stay who started us. */
     struct settings_listen api;
     struct settings_listen metrics;
-    const char *seal_kind;
-    const char *seal_path;
+    enum seal_kind seal_kind; /* Which a new vault is given; the store knows what is in force. */
+    const char *seal_path;    /* Of a file; NULL: none. */
     const char *signer_key;
     const char *signer_state;
     const char *origin;

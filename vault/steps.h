@@ -23,6 +23,8 @@ STATUS audit_read_head(struct keeper_op *op, struct cursor *in);
 STATUS audit_read_entries(struct keeper_op *op, struct cursor *in);
 STATUS keeper_backup_ask(struct keeper_op *op, struct cursor *in);
 STATUS keeper_backup_show(struct keeper_op *op, struct cursor *in);
+STATUS keeper_seal_show(struct keeper_op *op, struct cursor *in);
+STATUS keeper_seal_ask_shut(struct keeper_op *op, struct cursor *in);
 
 /* --- find.c: from a token to its row and record --- */
 struct found {

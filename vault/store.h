@@ -16,7 +16,7 @@
  *   idempotency   hash(principal, key)      struct store_repeat, sealed
  *   leases        hash(relay, submission)   struct store_lease, sealed
  *   expiries      u64 time, family, key     nothing: what is to be swept when
- *   meta          name                      u64: "boots"
+ *   meta          name                      u64: "boots"; "seal": keys/seal.h's row
  *   audit_*       policies/audit_log.h's
  *   jobs          u8 kind, u64 id           a job or an approval, as its file says, sealed
  */
@@ -42,10 +42,10 @@ enum store_family {
     STORE_IDEMPOTENCY,
     STORE_LEASES,
     STORE_EXPIRIES,
+    STORE_JOBS,
     STORE_AUDIT_ENTRIES,
     STORE_AUDIT_CHECKPOINTS,
     STORE_AUDIT_STATE,
-    STORE_JOBS,
     STORE_FAMILY_COUNT
 };
 

@@ -435,7 +435,7 @@ class System:
             equal(done.returncode, 0, f"{daemon}: {done.stdout}{done.stderr}")
             found = json.loads(done.stdout)
             return found if found["signed_entries"] >= size else None
-        # A long soak's log takes a while to read: a second more for each 10 000 entries.
+        # A long log takes a while to read.
         return wait_until(verdict, f"the {daemon}'s entries are signed", PATIENCE_S + size // 10000)
 
     def verify_store(self, daemon):
@@ -443,8 +443,7 @@ class System:
                              self.path(f"keys/{daemon}-signer.pub"), config=False)
 
     def cards_on_disk(self):
-        """Files of the system that hold a card number, whatever wrote them."""
-        found = []
+        found = []  # Files of the system that hold a card number, whatever wrote them.
         for folder, _, names in os.walk(self.folder):
             for name in names:
                 with open(os.path.join(folder, name), "rb") as file:

@@ -276,18 +276,8 @@ Test(card, code_has_as_many_digits_as_its_brand)
 
 Test(card, code_is_three_or_four_ascii_digits)
 {
-    static const char *const wrong[] = {"",
-                                        "7",
-                                        "73",
-                                        "73737",
-                                        " 73",
-                                        "73 ",
-                                        "73a",
-                                        "-73",
-                                        "7.3",
-                                        "+73",
-                                        "737\n",
-                                        "\xd9\xa4\x37"};
+    static const char *const wrong[] = {"",    "7",   "73",  "73737", " 73",   "73 ",
+                                        "73a", "-73", "7.3", "+73",   "737\n", "\xd9\xa4\x37"};
 
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         cr_expect(!cvv_good(wrong[i], "9999"), "%s", wrong[i]);

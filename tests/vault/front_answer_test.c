@@ -187,12 +187,24 @@ Test(front_answer, text_keeps_its_type)
 {
     struct front_answer answer OWNED(front_answer_clear) = {0};
 
+    buffer_add_u16(&body, 202);
     buffer_add_counted(&body, "text/plain");
     buffer_add_text(&body, "a\nb");
     struct frame frame = frame_of(MESSAGE_TEXT);
     cr_assert(!failed(front_answer_read(&to_read, &frame, &answer)));
+    cr_expect_eq(answer.status, 202);
     cr_expect_str_eq(answer.content_type, "text/plain");
     cr_expect_str_eq(buffer_text(&answer.body), "a\nb");
+}
+
+Test(front_answer, a_text_is_an_answer_of_success_and_no_other)
+{
+    struct front_answer answer OWNED(front_answer_clear) = {0};
+
+    buffer_add_u16(&body, 300);
+    buffer_add_counted(&body, "text/plain");
+    struct frame frame = frame_of(MESSAGE_TEXT);
+    cr_expect_eq(front_answer_read(&to_read, &frame, &answer).why, WHY_FORGED);
 }
 
 Test(front_answer, a_problem_answers_any_request)

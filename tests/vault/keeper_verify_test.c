@@ -45,7 +45,7 @@ static void begin(void)
     snprintf(data, sizeof data, "%s/data", folder);
     snprintf(seal, sizeof seal, "%s/seal.key", folder);
     settings = (struct settings){.data = data,
-                                 .seal_kind = "file",
+                                 .seal_kind = SEAL_FILE,
                                  .seal_path = seal,
                                  .origin = ORIGIN,
                                  .cache_bytes = 1u << 20};

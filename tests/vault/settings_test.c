@@ -72,7 +72,7 @@ Test(settings, are_read_with_defaults_and_paths_beside_the_file)
     expect_beside_the_file(settings.signer_key, "signer.key");
     expect_beside_the_file(settings.signer_state, "signer.state");
     expect_beside_the_file(settings.policies, "policies.yaml");
-    cr_expect_str_eq(settings.seal_kind, "file");
+    cr_expect_eq(settings.seal_kind, SEAL_FILE);
     cr_expect_str_eq(settings.origin, "vault.test/log");
     cr_expect_null(settings.user);
     cr_expect_str_eq(settings.api.host, "127.0.0.1");
@@ -132,7 +132,13 @@ Test(settings, refuse_what_they_do_not_know_or_miss_and_say_where)
         {LEAST "log: {level: loud}\n", "level"},
         {"environment: development\ndata: d\n" LISTEN "seal: {kind: paper, path: p}\n"
          "signer: {key: k, state: s, origin: o}\npolicies: p\n",
-         "`kind` must be `file`"},
+         "\"kind\" is \"paper\""},
+        {"environment: development\ndata: d\n" LISTEN "seal: {path: p}\n"
+         "signer: {key: k, state: s, origin: o}\npolicies: p\n",
+         "kind"},
+        {"environment: development\ndata: d\n" LISTEN "seal: {kind: file}\n"
+         "signer: {key: k, state: s, origin: o}\npolicies: p\n",
+         "path"},
         {"environment: development\ndata: d\nlisten:\n"
          "  api: {address: nowhere, certificate: c, key: k, clients: a}\n" KEYS,
          "vault.yaml:4"},

@@ -43,6 +43,7 @@ struct daemon {
     struct pair identity;
     struct pair auditor;
     struct pair operator;
+    struct pair security;
 };
 
 static const char *const which_names[] = {[DAEMON_VAULT] = "vault", [DAEMON_RELAY] = "relay"};
@@ -87,7 +88,26 @@ static void pair_read(struct daemon *daemon, const struct config_node *root, con
     out->key = config_path(daemon->config, map, "key", NULL);
 }
 
-static STATUS daemon_read(struct daemon *daemon, const char *path)
+/* Reads all, so that each is checked; `as` becomes everybody.  False: there is no such person. */
+static bool people_read(struct daemon *daemon, const struct config_node *root, const char *as)
+{
+    const struct config_node *map = config_map(daemon->config, root, "people", false);
+    bool found = as == NULL;
+
+    for (unsigned i = 0; map != NULL && i < config_map_count(map); i++) {
+        const struct config_node *value = NULL;
+        const char *name = config_map_key(daemon->config, map, i, &value);
+        struct pair pair = {.certificate = config_path(daemon->config, value, "certificate", NULL),
+                            .key = config_path(daemon->config, value, "key", NULL)};
+        if (as == NULL || name == NULL || strcmp(name, as) != 0)
+            continue;
+        daemon->identity = daemon->auditor = daemon->operator= daemon->security = pair;
+        found = true;
+    }
+    return found;
+}
+
+static STATUS daemon_read(struct daemon *daemon, const char *path, const char *as)
 {
     TRY(config_open(path, &daemon->config));
     const struct config_node *root = config_root(daemon->config);
@@ -99,7 +119,13 @@ static STATUS daemon_read(struct daemon *daemon, const char *path)
     daemon->operator= daemon->identity;
     if (config_has(daemon->config, root, "operator"))
         pair_read(daemon, root, "operator", &daemon->operator);
-    return config_finish(daemon->config);
+    daemon->security = daemon->identity;
+    if (config_has(daemon->config, root, "security"))
+        pair_read(daemon, root, "security", &daemon->security);
+    bool known = people_read(daemon, root, as);
+    TRY(config_finish(daemon->config));
+    ENSURE(known, WHY_NOT_FOUND);
+    return STATUS_OK;
 }
 
 enum cli_exit daemon_open(const struct cli_arguments *arguments, struct daemon **out_daemon)
@@ -114,7 +140,12 @@ enum cli_exit daemon_open(const struct cli_arguments *arguments, struct daemon *
         say_error("there is not enough memory");
         return CLI_UNREACHABLE;
     }
-    struct status status = daemon_read(daemon, path);
+    const char *as = cli_option(arguments, "as");
+    struct status status = daemon_read(daemon, path, as);
+    if (status.why == WHY_NOT_FOUND && daemon->config != NULL && as != NULL) {
+        say_error("%s names nobody '%s' under `people`; --as takes one of those", path, as);
+        return CLI_USAGE;
+    }
     if (failed(status)) {
         const char *error = daemon->config == NULL ? "" : config_error(daemon->config);
         say_error("%s%s; 'cardkeep dev init DIR' makes a configuration, --config names one",
@@ -169,14 +200,22 @@ static void fetch_on_done(void *owner, struct client_answer *answer)
               answer->trouble_text == NULL ? "no answer" : answer->trouble_text, advice);
 }
 
+static const struct pair *pair_choose(const struct daemon *daemon,
+                                      const struct daemon_request *request)
+{
+    if (request->as_auditor)
+        return &daemon->auditor;
+    if (request->as_operator)
+        return &daemon->operator;
+    return request->as_security ? &daemon->security : &daemon->identity;
+}
+
 enum cli_exit daemon_fetch(const struct daemon *daemon, const struct daemon_request *request,
                            struct daemon_answer *out_answer)
 {
     assert(request->method != NULL);
     const struct endpoint *endpoint = &daemon->endpoints[request->which];
-    const struct pair *pair = request->as_auditor ? &daemon->auditor
-                                                  : request->as_operator
-                                  ? &daemon->operator: & daemon->identity;
+    const struct pair *pair = pair_choose(daemon, request);
     char key[ENCODE_BASE62_CHARS + 8];
     random_id("cli_", key, sizeof key);
     const char *headers[] = {"Idempotency-Key", key, "Content-Type", "application/json", NULL};

@@ -22,6 +22,7 @@ struct daemon_request {
     enum daemon_which which;
     bool as_auditor;  /* Shows the auditor's certificate in the place of the person's own. */
     bool as_operator; /* The operator's, where the configuration names one. */
+    bool as_security; /* The security engineer's, in the same way. */
     const char *method;
     const char *target;
     const struct buffer *body; /* JSON, or NULL. */
@@ -32,7 +33,8 @@ struct daemon_answer {
     struct buffer body; /* The caller frees it. */
 };
 
-/* --config, else $CARDKEEP_CONFIG, else .cardkeep/cli.yaml.  Says what is wrong. */
+/* --config, else $CARDKEEP_CONFIG, else .cardkeep/cli.yaml.  --as NAME, for commands that take it,
+ * is one of `people` there, in the place of all others.  Says what is wrong. */
 enum cli_exit daemon_open(const struct cli_arguments *arguments, struct daemon **out_daemon);
 void daemon_free(struct daemon **daemon);
 

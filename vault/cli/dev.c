@@ -33,6 +33,13 @@ static const struct pki_leaf leaves[] = {
     {"other", "other", "URI:urn:cardkeep:acme:shop", PKI_CLIENT},
     {"auditor", "auditor", "URI:urn:cardkeep:auditor", PKI_CLIENT},
     {"operator", "operator", "URI:urn:cardkeep:operator", PKI_CLIENT},
+    {"security", "security", "URI:urn:cardkeep:security", PKI_CLIENT},
+    {"security-2", "security-2", "URI:urn:cardkeep:security-2", PKI_CLIENT},
+    {"custodian-1", "custodian-1", "URI:urn:cardkeep:custodian-1", PKI_CLIENT},
+    {"custodian-2", "custodian-2", "URI:urn:cardkeep:custodian-2", PKI_CLIENT},
+    {"custodian-3", "custodian-3", "URI:urn:cardkeep:custodian-3", PKI_CLIENT},
+    {"custodian-4", "custodian-4", "URI:urn:cardkeep:custodian-4", PKI_CLIENT},
+    {"custodian-5", "custodian-5", "URI:urn:cardkeep:custodian-5", PKI_CLIENT},
 };
 
 /* What is being made: `path` is a folder beside the final one until all of it stands. */
