@@ -43,7 +43,7 @@ struct keeper {
     bool seal_shut;            /* By somebody's hand, or for good: it does not open by itself. */
     bool seal_shutting;        /* Once this turn is committed. */
     struct secret *seal_given; /* A root to open it with, once this turn is committed. */
-    char seal_trouble[160];    /* What does not hold of its keys. */
+    unsigned key_troubles;     /* Of its keys, said already. */
     int64_t seal_due_ms;       /* Of the next try, by the clock that does not jump. */
     struct buffer seal_row;    /* A new one, which waits for this turn's commit. */
     struct store store;

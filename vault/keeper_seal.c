@@ -9,18 +9,20 @@
 
 #include "base/encode.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/own.h"
 #include "keys/source.h"
 #include "vault/keeper_text.h"
 
-#define SEAL_KEY         "seal"
-#define SEAL_TRY_MS      5000
-#define SEAL_SET_CHARS   (2 * SEAL_SET_BYTES + 1)
-#define SEAL_BODY_MAX    4096u
-#define SEAL_BOOTS       "boots"
-#define SEAL_REASON_MAX  64u
-#define SEAL_UNBEGUN     "It has no seal yet; 'cardkeep init' gives it one."
-#define SEAL_NOT_AS_KEPT "Its key rows are not as they were stored; see the log."
+#define SEAL_KEY           "seal"
+#define SEAL_TRY_MS        5000
+#define SEAL_SET_CHARS     (2 * SEAL_SET_BYTES + 1)
+#define SEAL_BODY_MAX      4096u
+#define SEAL_BOOTS         "boots"
+#define SEAL_REASON_MAX    64u
+#define SEAL_UNBEGUN       "It has no seal yet; 'cardkeep init' gives it one."
+#define SEAL_NOT_AS_KEPT   "Its seal or its key rows are not as they were stored; see the log."
+#define SEAL_TROUBLES_SAID 16u
 
 const char *keeper_environment(const struct keeper *keeper)
 {
@@ -135,13 +137,19 @@ static STATUS seal_load(struct keeper *keeper, int64_t now_ms)
     return cvv_open(keeper->ring, boot, settings->production, settings->cvv_cells, &keeper->cvvs);
 }
 
+/* Gives a seal that has no name yet its set id and its time. */
+static void seal_name(struct seal_record *record, int64_t now_ms)
+{
+    if (record->created_ms != 0)
+        return;
+    random_bytes(record->set_id, sizeof record->set_id);
+    record->created_ms = now_ms;
+}
+
 /* The row of a seal whose root is keeper->root goes with the next commit. */
 static STATUS seal_queue(struct keeper *keeper, struct seal_record *record, int64_t now_ms)
 {
-    if (record->created_ms == 0) {
-        random_bytes(record->set_id, sizeof record->set_id);
-        record->created_ms = now_ms;
-    }
+    seal_name(record, now_ms);
     return seal_encode(record, keeper->root, keeper_environment(keeper), &keeper->seal_row);
 }
 
@@ -176,19 +184,60 @@ static STATUS seal_open(struct keeper *keeper, struct secret **root, int64_t now
     return seal_record(keeper, "seal.open", "ok", now_ms);
 }
 
-/* An attempt that failed is on record, and no attempt of its own kind follows by itself. */
-static void seal_open_failed(struct keeper *keeper, struct status status, int64_t now_ms)
+/* One key row that is not as it was stored. */
+static void seal_say_trouble(struct keeper *keeper, const struct keyring_trouble *trouble,
+                             int64_t now_ms)
+{
+    char object[32];
+    struct audit_entry entry = {.event = "key.forged",
+                                .object = object,
+                                .outcome = "forged",
+                                .key_id = trouble->id,
+                                .detail = trouble->sentence};
+
+    (void)snprintf(object, sizeof object, "key/%llu", (unsigned long long)trouble->id);
+    log_event(LOG_ERROR, "key_not_as_stored", "key", object, "detail", trouble->sentence, NULL);
+    struct status status = keeper_record_own(keeper, &entry, now_ms);
+    if (failed(status))
+        log_failure(LOG_ERROR, "entry_not_recorded", status, NULL);
+}
+
+void keeper_seal_watch(struct keeper *keeper, int64_t now_ms)
+{
+    static struct metric *forged;
+    struct keyring_trouble trouble;
+
+    if (forged == NULL)
+        forged = metric_counter("cardkeep_vault_keys_forged_total", "",
+                                "Key rows found that were not as they were stored.");
+    if (keeper->ring == NULL)
+        return;
+    while (keyring_trouble_at(keeper->ring, keeper->key_troubles, &trouble)) {
+        keeper->key_troubles++;
+        metric_add(forged, 1);
+        if (keeper->key_troubles <= SEAL_TROUBLES_SAID)
+            seal_say_trouble(keeper, &trouble, now_ms);
+        if (keeper->key_troubles == 1)
+            (void)snprintf(keeper->seal_why, sizeof keeper->seal_why, "Key %llu: %s.",
+                           (unsigned long long)trouble.id, trouble.sentence);
+    }
+}
+
+/* An attempt that failed is on record, and none follows by itself; with a key that does not hold
+ * the rows are kept as they are for whoever looks into it. */
+static void seal_open_failed(struct keeper *keeper, struct status status, bool named,
+                             int64_t now_ms)
 {
     bool wrong = status.why == WHY_DENIED;
 
-    log_failure(LOG_ERROR, wrong ? "root_is_another" : "keys_not_loaded", status, "detail",
-                keeper->seal_trouble, NULL);
-    seal_say_why(keeper, wrong ? "The root that was given is not this vault's." : SEAL_NOT_AS_KEPT);
-    if (keeper->store_failed)
-        return;
+    log_failure(LOG_ERROR, wrong ? "root_is_another" : "keys_not_loaded", status, NULL);
+    if (wrong)
+        seal_say_why(keeper, "The root that was given is not this vault's.");
+    else if (!named)
+        seal_say_why(keeper, SEAL_NOT_AS_KEPT);
     keeper->seal_shut = true;
-    struct status said = seal_record(keeper, wrong ? "seal.fail" : "key.forged",
-                                     wrong ? "denied" : "forged", now_ms);
+    keeper->second_ms = 0;
+    struct status said = seal_record(keeper, "seal.fail", wrong ? "denied" : "forged", now_ms);
     if (failed(said))
         log_failure(LOG_ERROR, "entry_not_recorded", said, NULL);
     keeper_commit(keeper, now_ms);
@@ -210,10 +259,12 @@ static void seal_open_given(struct keeper *keeper, int64_t now_ms)
     } else
         keeper_rewind(keeper, &mark, now_ms);
     if (failed(status)) {
+        keeper_seal_watch(keeper, now_ms);
         bool passes = status.why == WHY_IO || status.why == WHY_BUSY || status.why == WHY_NO_MEMORY;
+        bool named = keeper->key_troubles > 0;
         keeper_seal_drop(keeper);
-        if (!passes)
-            seal_open_failed(keeper, status, now_ms);
+        if (!passes && !keeper->store_failed)
+            seal_open_failed(keeper, status, named, now_ms);
         return;
     }
     keeper->seal_why[0] = '\0';
@@ -269,6 +320,7 @@ void keeper_seal_drop(struct keeper *keeper)
     keeper->store = (struct store){0};
     keyring_free(&keeper->ring);
     secret_free(&keeper->root);
+    keeper->key_troubles = 0;
     keeper->seal_shutting = false;
 }
 
@@ -298,6 +350,22 @@ STATUS keeper_seal_begin(struct keeper *keeper, struct secret **root, struct sea
     }
     keeper->seal_shutting = true;
     seal_say_why(keeper, "It has its seal, and was not opened since.");
+    return STATUS_OK;
+}
+
+STATUS keeper_seal_change(struct keeper *keeper, struct secret **root, struct seal_record *record,
+                          int64_t now_ms)
+{
+    assert(keeper_sealed(keeper) == NULL);
+    seal_name(record, now_ms);
+    TRY(seal_encode(record, *root, keeper_environment(keeper), &keeper->seal_row));
+    struct status status = keyring_root_renew(keeper->ring, *root);
+    if (failed(status)) {
+        buffer_clear(&keeper->seal_row);
+        return status;
+    }
+    secret_free(&keeper->root);
+    keeper->root = MOVE(*root);
     return STATUS_OK;
 }
 

@@ -31,6 +31,13 @@ void keeper_seal_drop(struct keeper *keeper);
  * time is 0.  WHY_CONFLICT: it has a seal. */
 STATUS keeper_seal_begin(struct keeper *keeper, struct secret **root, struct seal_record *record,
                          int64_t now_ms);
+/* A new root, which is taken, and a new seal for an open vault: every KEK is wrapped again, and all
+ * of it goes with this turn's batch.  Last in its step: it cannot be taken back.  Where the commit
+ * fails the vault is sealed, and the disk says under which root. */
+STATUS keeper_seal_change(struct keeper *keeper, struct secret **root, struct seal_record *record,
+                          int64_t now_ms);
+/* Says what was found wrong with keys since it last looked: log, metric, entries. */
+void keeper_seal_watch(struct keeper *keeper, int64_t now_ms);
 /* For the turn: puts a new row into its batch; then what became of it. */
 void keeper_seal_put(struct keeper *keeper);
 void keeper_seal_ended(struct keeper *keeper, bool commit_failed);

@@ -145,7 +145,7 @@ Test(dev, keeps_every_secret_file_to_its_owner)
         }
         closedir(listing);
     }
-    cr_expect_eq(keys, 9 + 2 + 1, "certificates, signers, seal");
+    cr_expect_eq(keys, 9 + 7 + 2 + 1, "certificates, signers, seal");
     struct stat about;
     cr_assert(stat(target, &about) == 0);
     cr_expect_eq(about.st_mode & 0777, 0700);
