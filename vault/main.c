@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/daemon.h"
+#include "base/encode.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "base/supervise.h"
@@ -17,17 +19,22 @@
 #include "vault/keeper_verify.h"
 #include "vault/settings.h"
 
-#define ERROR_MAX       768u
-#define VERIFY_TEXT_MAX 16384u
+#define ERROR_MAX        768u
+#define VERIFY_TEXT_MAX  16384u
+#define FINDING_KEY_MAX  64u
+#define FINDING_TEXT_MAX 1024u
 
 static const char usage[] =
-    "usage: cardkeep-vault --config FILE [--check | --verify-store] [--accept-rollback WORD]\n"
+    "usage: cardkeep-vault --config FILE [--check | --verify-store [--verifier KEY] [--json]]\n"
+    "                      [--accept-rollback WORD]\n"
     "\n"
     "Keeps cards and gives tokens for them; gives cards to relays that policies allow.\n"
     "\n"
     "  --config FILE  the configuration\n"
     "  --check        say what was understood of it, and leave\n"
-    "  --verify-store open every record of the store, say what does not open, and leave\n"
+    "  --verify-store name every row of the store that is not what was written last, and leave\n"
+    "  --verifier KEY with it: the .pub file of the signer, to ask the log's signatures as well\n"
+    "  --json         with it: one JSON object a line\n"
     "  --accept-rollback SIZE:ROOT:EPOCH\n"
     "                 go on from a store that is older than what was signed; the log line that\n"
     "                 refuses it names the three, and both logs keep who said so\n"
@@ -35,7 +42,7 @@ static const char usage[] =
     "  --help         say this\n"
     "\n"
     "Exit codes: 0 done, 1 failed and may be tried again, or a store with something in it that\n"
-    "does not open, 2 wrong usage or configuration.\n"
+    "is not right, 2 wrong usage or configuration.\n"
     "\n"
     "  cardkeep-vault --config vault.yaml --check\n"
     "  curl --cert app.pem --key app.key --cacert ca.pem https://localhost:8443/v1/tokens \\\n"
@@ -95,32 +102,103 @@ static int check(const struct settings *settings)
     return EXIT_SUCCESS;
 }
 
-enum option { OPTION_VERIFY_STORE, OPTION_ACCEPT_ROLLBACK };
+enum option { OPTION_VERIFY_STORE, OPTION_ACCEPT_ROLLBACK, OPTION_VERIFIER, OPTION_JSON };
 
 static const struct daemon_option own_options[] = {
     [OPTION_VERIFY_STORE] = {"verify-store", false},
     [OPTION_ACCEPT_ROLLBACK] = {"accept-rollback", true},
+    [OPTION_VERIFIER] = {"verifier", true},
+    [OPTION_JSON] = {"json", false},
     {NULL, false},
 };
 
-static void show_progress(const char *kind, uint64_t rows)
+static void show_progress(void *owner, const char *family, uint64_t rows)
 {
-    (void)fprintf(stderr, "\r%llu rows (%s) ", (unsigned long long)rows, kind);
+    (void)owner;
+    (void)fprintf(stderr, "\r%llu rows (%s) ", (unsigned long long)rows, family);
 }
 
-static int verify_store(const struct settings *settings)
+/* One finding a line; as JSON, one object a line. */
+static void show_finding(void *owner, const struct keeper_finding *finding)
 {
+    const bool *json = owner;
+    char key[2 * FINDING_KEY_MAX + 1] = "";
+    struct buffer line OWNED(buffer_free) = BUFFER(FINDING_TEXT_MAX);
+
+    if (finding->key_size <= FINDING_KEY_MAX)
+        encode_hex(finding->key, finding->key_size, key);
+    if (*json) {
+        struct json_writer writer = json_writer_over(&line);
+        json_begin_object(&writer);
+        json_put_member(&writer, "family", finding->family);
+        json_put_member(&writer, "key", key);
+        json_put_member(&writer, "kind", finding->kind);
+        json_put_member(&writer, "text", finding->text);
+        json_end_object(&writer);
+    } else
+        buffer_format(&line, "%s %s is %s: %s", finding->family, key, finding->kind, finding->text);
+    (void)printf("%s\n", buffer_text(&line));
+}
+
+static bool log_key_read(const char *path, struct note_key *out_key)
+{
+    char text[NOTE_NAME_BYTES_MAX + 66u] = "";
+    FILE *file = fopen(path, "re");
+
+    if (file != NULL) {
+        size_t size = fread(text, 1, sizeof text - 1, file);
+        (void)fclose(file);
+        while (size > 0 && text[size - 1] == '\n')
+            text[--size] = '\0';
+        if (!failed(note_key_parse(text, out_key)))
+            return true;
+    }
+    (void)fprintf(stderr, "cardkeep-vault: %s holds no verifier key (name+id+key)\n", path);
+    return false;
+}
+
+static void show_summary(struct buffer *text, bool json, enum keeper_verdict verdict)
+{
+    static const char *const names[] = {
+        [KEEPER_VERIFY_GOOD] = "good", [KEEPER_VERIFY_BAD] = "bad", [KEEPER_VERIFY_SHUT] = "shut"};
+    struct buffer line OWNED(buffer_free) = BUFFER(2 * VERIFY_TEXT_MAX);
+    struct json_writer writer = json_writer_over(&line);
+
+    if (!json) {
+        (void)fputs(buffer_text(text), stdout);
+        return;
+    }
+    json_begin_object(&writer);
+    json_put_member(&writer, "verdict", names[verdict]);
+    json_put_member(&writer, "summary", buffer_text(text));
+    json_end_object(&writer);
+    (void)printf("%s\n", buffer_text(&line));
+}
+
+static int verify_store(const struct settings *settings, const struct daemon_call *call)
+{
+    struct note_key log_key;
+    const char *verifier = call->values[OPTION_VERIFIER];
+    bool json = call->values[OPTION_JSON] != NULL;
+
     struct buffer text OWNED(buffer_free) = BUFFER(VERIFY_TEXT_MAX);
     /* The filter of system calls has no ioctl(), by which the C library knows a terminal. */
     static char room[BUFSIZ];
     bool terminal = isatty(STDERR_FILENO) == 1;
 
+    if (verifier != NULL && !log_key_read(verifier, &log_key))
+        return DAEMON_EXIT_USAGE;
     (void)setvbuf(stdout, room, _IOFBF, sizeof room);
-    enum keeper_verdict verdict =
-        keeper_verify_run(settings, terminal ? show_progress : NULL, &text);
+    struct keeper_verify_options options = {
+        .log_key = verifier != NULL ? &log_key : NULL,
+        .found = show_finding,
+        .progress = terminal ? show_progress : NULL,
+        .owner = &json,
+    };
+    enum keeper_verdict verdict = keeper_verify_run(settings, &options, &text);
     if (terminal)
         (void)fputs("\r", stderr);
-    (void)fputs(buffer_text(&text), stdout);
+    show_summary(&text, json, verdict);
     (void)fflush(stdout);
     return verdict == KEEPER_VERIFY_GOOD  ? EXIT_SUCCESS
            : verdict == KEEPER_VERIFY_BAD ? EXIT_FAILURE
@@ -139,7 +217,7 @@ static int run(const struct daemon_call *call)
     if (call->only_check)
         return check(&settings);
     if (call->values[OPTION_VERIFY_STORE] != NULL)
-        return verify_store(&settings);
+        return verify_store(&settings, call);
     const char *accept = call->values[OPTION_ACCEPT_ROLLBACK];
     if (accept != NULL && failed(epoch_statement_take(accept, &settings.accept))) {
         (void)fputs(

@@ -76,15 +76,20 @@ static void end(void)
 
 TestSuite(keeper_verify, .init = begin, .fini = end, .timeout = 60);
 
-/* A record as tokenize.c makes it, with its parts as said. */
+/* A record, its token and its same-card row as tokenize.c makes them, with their parts as said. */
 static void put_record(uint64_t id, uint64_t card_of, const char *last4)
 {
     struct envelope_place place = find_place("demo", "view", id);
-    struct view view = {.token = "tok_test_x", .length = 16, .exp_month = 12, .exp_year = 2031};
+    struct view view = {.length = 16, .exp_month = 12, .exp_year = 2031};
+    struct store_token token = {
+        .state = STORE_TOKEN_LIVE, .record_id = id, .fingerprint = {(uint8_t)id}};
+    struct store_same_card same = {.record_id = id};
+    uint8_t key[STORE_KEY_BYTES];
     struct buffer plain OWNED(buffer_free) = BUFFER(4096);
     struct buffer sealed_view OWNED(buffer_free) = BUFFER(4096);
     struct buffer sealed_card OWNED(buffer_free) = BUFFER(4096);
 
+    snprintf(view.token, sizeof view.token, "tok_test_%u", (unsigned)id);
     snprintf(view.last4, sizeof view.last4, "%s", last4);
     view_encode(&view, &plain);
     cr_assert(!failed(envelope_seal(ring, key_id, ENVELOPE_AES_256_GCM, &place, plain.bytes,
@@ -95,13 +100,24 @@ static void put_record(uint64_t id, uint64_t card_of, const char *last4)
     cr_assert(!failed(envelope_seal(ring, key_id, ENVELOPE_AES_256_GCM, &place, plain.bytes,
                                     plain.size, plain.size, &sealed_card)));
     cr_assert(!failed(store_put_record(&store, batch, id, &sealed_view, &sealed_card)));
+    cr_assert(!failed(store_key(&store, "token", "demo", view.token, 0, key)));
+    cr_assert(!failed(store_put_token(&store, batch, key, &token)));
+    cr_assert(!failed(store_put_same_card(&store, batch, token.fingerprint, &same)));
 }
 
 static void put_token(uint8_t name, uint64_t record_id, enum store_token_state state)
 {
     uint8_t key[STORE_KEY_BYTES] = {name};
-    struct store_token token = {.state = state, .record_id = record_id};
+    struct store_token token = {.state = state, .record_id = record_id, .fingerprint = {1}};
     cr_assert(!failed(store_put_token(&store, batch, key, &token)));
+}
+
+static void show(void *owner, const struct keeper_finding *finding)
+{
+    char key[129] = "";
+    cr_assert_leq(finding->key_size, 64);
+    encode_hex(finding->key, finding->key_size, key);
+    buffer_format(owner, "%s %s is %s: %s\n", finding->family, key, finding->kind, finding->text);
 }
 
 /* In a process of its own, which is confined from then on; its words and its verdict come back. */
@@ -114,7 +130,8 @@ static enum keeper_verdict verify_apart(struct buffer *out)
     cr_assert_geq(child, 0);
     if (child == 0) {
         struct buffer text = BUFFER(16384);
-        enum keeper_verdict found = keeper_verify_run(&settings, NULL, &text);
+        struct keeper_verify_options options = {.found = show, .owner = &text};
+        enum keeper_verdict found = keeper_verify_run(&settings, &options, &text);
         bool whole = write(ends[1], text.bytes, text.size) == (ssize_t)text.size;
         _exit(whole ? (int)found : 99);
     }
@@ -130,17 +147,61 @@ static enum keeper_verdict verify_apart(struct buffer *out)
     return (enum keeper_verdict)WEXITSTATUS(status);
 }
 
-/* Commits all, closes the store and verifies it. */
+static void record(struct audit_log *log, const struct audit_entry *entry)
+{
+    struct audit_entry whole = *entry;
+    uint64_t seq = 0;
+    whole.ts_ms = clock_now_ms();
+    whole.actor = whole.origin = "keeper";
+    whole.outcome = "ok";
+    cr_assert(!failed(audit_log_append(log, batch, &whole, &seq)));
+}
+
+/* A checkpoint over all of it, by a key that nobody asks for. */
+static void sign(struct audit_log *log)
+{
+    struct buffer text OWNED(buffer_free) = BUFFER(1024);
+    struct buffer note OWNED(buffer_free) = BUFFER(NOTE_BYTES_MAX);
+    struct checkpoint now = {.origin = ORIGIN, .size = audit_log_size(log)};
+    OWNED(secret_free) struct secret *seed = NULL;
+    struct note_key key;
+
+    cr_assert(!failed(secret_new_key(32, &seed)));
+    random_bytes(secret_bytes(seed), 32);
+    cr_assert(!failed(note_key_from_seed(ORIGIN, seed, &key)));
+    audit_log_root(log, now.root);
+    checkpoint_text(&now, &text);
+    cr_assert(!failed(note_sign(buffer_text(&text), text.size, &key, seed, &note)));
+    cr_assert(!failed(audit_log_put_checkpoint(log, batch, note.bytes, note.size)));
+    audit_log_seal(log, batch);
+    cr_assert(!failed(db_commit(db, batch)), "%s", db_trouble(db));
+    audit_log_committed(log);
+}
+
+/* Commits all with its log, closes the store and verifies it. */
 static enum keeper_verdict verdict(struct buffer *out)
 {
+    static const struct audit_families families = {STORE_AUDIT_ENTRIES, STORE_AUDIT_CHECKPOINTS,
+                                                   STORE_AUDIT_STATE};
+    OWNED(audit_log_free) struct audit_log *log = NULL;
     struct keyring_change change;
+
+    cr_assert(!failed(audit_log_open(db, &families, ORIGIN, &log)));
     while (keyring_take_change(ring, &change)) {
         uint8_t key[8];
         for (unsigned i = 0; i < sizeof key; i++)
             key[i] = (uint8_t)(change.row_id >> (56 - 8 * i));
         db_batch_put(batch, db, STORE_KEYS, key, sizeof key, change.row, change.row_size);
+        struct audit_entry entry = {.event = change.event, .key_id = change.info.id};
+        if (change.event[0] != '\0')
+            record(log, &entry);
     }
+    audit_log_seal(log, batch);
     cr_assert(!failed(db_commit(db, batch)), "%s", db_trouble(db));
+    audit_log_committed(log);
+    db_batch_clear(batch);
+    sign(log);
+    audit_log_free(&log);
     db_batch_free(&batch);
     store_close(&store);
     keyring_free(&ring);
@@ -162,8 +223,6 @@ Test(keeper_verify, opens_every_record)
 {
     put_record(1, 1, "4242");
     put_record(2, 2, "4242");
-    put_token(1, 1, STORE_TOKEN_LIVE);
-    put_token(2, 2, STORE_TOKEN_LIVE);
     expect(KEEPER_VERIFY_GOOD, "record rows: 2, of which 2 hold");
 }
 
@@ -171,23 +230,43 @@ Test(keeper_verify, finds_the_card_of_another_record)
 {
     put_record(1, 1, "4242");
     put_record(2, 1, "4242");
-    expect(KEEPER_VERIFY_BAD, "record 0000000000000002 does not hold: ");
+    expect(KEEPER_VERIFY_BAD, "records 0000000000000002 is unauthentic: ");
 }
 
 Test(keeper_verify, finds_a_view_that_shows_another_card)
 {
     put_record(1, 1, "4241");
-    expect(KEEPER_VERIFY_BAD, "record 0000000000000001 does not hold: ");
+    expect(KEEPER_VERIFY_BAD, "records 0000000000000001 is unauthentic: ");
 }
 
 Test(keeper_verify, finds_a_token_without_its_record)
 {
     put_record(1, 1, "4242");
-    put_token(1, 1, STORE_TOKEN_LIVE);
     put_token(2, 7, STORE_TOKEN_LIVE);
     put_token(3, 7, STORE_TOKEN_CONSUMED); /* It is shown still, and may come back. */
     put_token(4, 0, STORE_TOKEN_ERASED);
     expect(KEEPER_VERIFY_BAD, "token rows: 4, of which 2 hold");
+}
+
+Test(keeper_verify, finds_a_record_without_its_token)
+{
+    uint8_t key[8] = {0, 0, 0, 0, 0, 0, 0, 1};
+    struct buffer row OWNED(buffer_free) = BUFFER(4096);
+    put_record(1, 1, "4242");
+    cr_assert(!failed(db_commit(db, batch)));
+    db_batch_clear(batch);
+    cr_assert(!failed(db_get(db, STORE_RECORDS, key, sizeof key, &row)));
+    uint8_t token_key[STORE_KEY_BYTES];
+    cr_assert(!failed(store_key(&store, "token", "demo", "tok_test_1", 0, token_key)));
+    db_batch_delete(batch, db, STORE_TOKENS, token_key, sizeof token_key);
+    expect(KEEPER_VERIFY_BAD, "records 0000000000000001 is orphaned: ");
+}
+
+Test(keeper_verify, finds_rows_of_no_name)
+{
+    put_record(1, 1, "4242");
+    db_batch_put(batch, db, STORE_META, "mine", 4, "x", 1);
+    expect(KEEPER_VERIFY_BAD, "meta 6d696e65 is unauthentic: ");
 }
 
 Test(keeper_verify, says_when_there_is_no_store_or_another_seal)
@@ -196,5 +275,5 @@ Test(keeper_verify, says_when_there_is_no_store_or_another_seal)
     put_record(1, 1, "4242");
     cr_assert_eq(unlink(seal), 0);
     cr_assert(!failed(source_file_create(seal, error, sizeof error)), "%s", error);
-    expect(KEEPER_VERIFY_BAD, "the store's keys are not this seal's");
+    expect(KEEPER_VERIFY_BAD, "keys 0000000000000000 is unauthentic: ");
 }

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vault/verify.h -- what the parts of the offline checker share.
+ *
+ * In      an open store and its root key.
+ * Out     findings, one by one.
+ * Never   is included but by keeper_verify.c, verify_*.c and their tests.
+ * Threads one.
+ */
+#ifndef VAULT_VERIFY_H
+#define VAULT_VERIFY_H
+
+#include "policies/note.h"
+#include "vault/keeper_verify.h"
+#include "vault/steps.h"
+
+/* What a deadline may lag behind: a sweep's backlog, clocks that are set. */
+#define VERIFY_SLACK_MS (24 * 3600 * 1000LL)
+
+enum verify_kind {
+    VERIFY_UNAUTHENTIC, /* Changed, or moved from another place: no seal tells the two apart. */
+    VERIFY_ORPHANED,    /* What it belongs to is not there. */
+    VERIFY_MISSING,     /* It is not there, and something says that it has to be. */
+    VERIFY_ROLLED_BACK, /* Authentic, and older than the log says. */
+    VERIFY_UNSIGNED,    /* An entry that should be under a checkpoint by now. */
+};
+
+struct verify {
+    struct keeper keeper; /* Its store, ring and root; nothing else of it. */
+    const struct keeper_verify_options *options;
+    struct buffer plain;
+    struct buffer row;
+    struct buffer *out;
+    uint64_t findings;
+    uint64_t rows; /* Walked so far, of all families. */
+
+    /* What the log says (verify_log.c). */
+    bool log_holds;
+    uint64_t log_entries;
+    int64_t log_ms;          /* The latest time in it so far; at the end, of all. */
+    int64_t last_ms;         /* Its last entry's time. */
+    uint64_t log_starts;     /* How often the store was opened. */
+    uint64_t log_skipped;    /* Entries whose token is masked, so that its row cannot be found. */
+    struct verify_key *keys; /* What it says of each key, by id - 1. */
+    size_t key_count;
+    uint64_t log_dropped; /* Leases that were not followed: their table was full. */
+};
+
+/* A place in the store. */
+struct verify_place {
+    enum store_family family;
+    const void *key;
+    size_t key_size;
+};
+
+/* --- keeper_verify.c --- */
+void verify_find(struct verify *verify, const struct verify_place *place, enum verify_kind kind,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* One more row was walked. */
+void verify_count(struct verify *verify, enum store_family family);
+/* All of it, over an open store and root; the store's parts are verify->keeper's. */
+STATUS verify_walk(struct verify *verify, char *reason, size_t reason_size);
+void verify_close(struct verify *verify);
+
+/* --- verify_log.c: the log itself, and what it says of the rows --- */
+STATUS verify_log_walk(struct verify *verify);
+
+/* --- verify_facts.c: one entry after another, oldest first --- */
+struct verify_facts;
+struct json;
+STATUS verify_facts_new(struct verify *verify, struct verify_facts **out_facts);
+void verify_facts_free(struct verify_facts **facts);
+STATUS verify_facts_entry(struct verify_facts *facts, const struct json *entry, uint64_t seq);
+/* Says what is left open at the end. */
+STATUS verify_facts_end(struct verify_facts *facts);
+
+/* --- verify_keys.c: key rows against the log --- */
+struct verify_key {
+    enum key_state state; /* As stored; 0: no row. */
+    unsigned said;        /* The states that the log allows, as bits; 0: it says nothing. */
+    uint64_t seq;         /* The entry that said it. */
+};
+/* Loads the ring, and says which rows keep it from being loaded. */
+STATUS verify_keys_load(struct verify *verify, bool *out_loaded);
+/* What the log says of one key, and at the end what the rows say. */
+STATUS verify_keys_entry(struct verify *verify, const char *event, uint64_t key_id, uint64_t seq);
+STATUS verify_keys_end(struct verify *verify);
+
+/* --- verify_seal.c: the seal's row, and what the log says of it --- */
+void verify_seal_entry(struct verify *verify, const char *event, const char *detail, uint64_t seq);
+STATUS verify_seal_row(struct verify *verify, const uint8_t *row, size_t size);
+
+/* --- verify_rows.c: every row of every family but keys and log --- */
+STATUS verify_rows_walk(struct verify *verify);
+
+#endif
