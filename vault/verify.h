@@ -36,9 +36,14 @@ struct verify {
     /* What the log says (verify_log.c). */
     bool log_holds;
     uint64_t log_entries;
-    int64_t log_ms;          /* The latest time in it so far; at the end, of all. */
-    int64_t last_ms;         /* Its last entry's time. */
-    uint64_t log_starts;     /* How often the store was opened. */
+    int64_t log_ms;     /* The latest time in it so far; at the end, of all. */
+    int64_t last_ms;    /* Its last entry's time. */
+    uint64_t log_opens; /* How often a root opened the store. */
+    char log_set[24];   /* Of the seal that is in force; "" where the log does not say. */
+    uint64_t log_set_seq;
+    uint64_t log_generation; /* The keyring's, as it was said last. */
+    bool has_seal;           /* The two rows of the meta family. */
+    bool has_boots;
     uint64_t log_skipped;    /* Entries whose token is masked, so that its row cannot be found. */
     struct verify_key *keys; /* What it says of each key, by id - 1. */
     size_t key_count;

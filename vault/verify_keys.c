@@ -138,6 +138,9 @@ STATUS verify_keys_entry(struct verify *verify, const char *event, uint64_t key_
 
 STATUS verify_keys_end(struct verify *verify)
 {
+    if (keyring_generation(verify->keeper.ring) < verify->log_generation)
+        find_key(verify, 0, VERIFY_ROLLED_BACK,
+                 "the log says that there was a later generation of it");
     for (size_t i = 0; i < verify->key_count; i++) {
         const struct verify_key *known = &verify->keys[i];
         uint8_t key[8];

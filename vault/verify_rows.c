@@ -286,18 +286,22 @@ static STATUS check_expiry(struct verify *verify, struct row *row)
 
 /* --- the rest --- */
 
+static const char boots[] = "boots";
+static const char seal[] = "seal";
+
 static STATUS check_meta(struct verify *verify, struct row *row)
 {
-    static const char boots[] = "boots";
-    static const char seal[] = "seal";
     struct cursor in = cursor_over(row->value, row->value_size);
 
-    if (row->key_size == sizeof seal && memcmp(row->key, seal, sizeof seal) == 0)
+    if (row->key_size == sizeof seal && memcmp(row->key, seal, sizeof seal) == 0) {
+        verify->has_seal = true;
         return verify_seal_row(verify, row->value, row->value_size);
+    }
     if (row->key_size != sizeof boots || memcmp(row->key, boots, sizeof boots) != 0) {
         wrong(row, VERIFY_UNAUTHENTIC, "no row of that name is ever written");
         return STATUS_OK;
     }
+    verify->has_boots = true;
     uint64_t count = cursor_u64(&in);
     if (!cursor_done(&in))
         wrong(row, VERIFY_UNAUTHENTIC, "it is no number");
@@ -368,8 +372,18 @@ static STATUS rows_walk(struct verify *verify, const struct kind *kind)
 
 STATUS verify_rows_walk(struct verify *verify)
 {
+    struct verify_place boots_place = {STORE_META, boots, sizeof boots};
+    struct verify_place seal_place = {STORE_META, seal, sizeof seal};
+
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         TRY(rows_walk(verify, &kinds[i]));
+    if (!verify->has_boots && verify->log_opens > 0)
+        verify_find(verify, &boots_place, VERIFY_MISSING, "the log counts %" PRIu64 " openings",
+                    verify->log_opens);
+    if (!verify->has_seal && verify->log_set[0] != '\0')
+        verify_find(verify, &seal_place, VERIFY_MISSING,
+                    "the log says at entry %" PRIu64 " which seal is in force",
+                    verify->log_set_seq);
     keyring_rest(verify->keeper.ring);
     return STATUS_OK;
 }
