@@ -71,17 +71,27 @@ STATUS envelope_seal(struct keyring *ring, uint64_t key_id, enum envelope_suite 
     return box_seal(keyring_box(ring), kdf, (enum aead_suite)suite, &where, &content, out);
 }
 
-STATUS envelope_open(struct keyring *ring, const struct envelope_place *place,
-                     const uint8_t *sealed, size_t sealed_size, uint8_t *out_plain,
-                     size_t plain_max, size_t *out_size)
+/* What was sealed, and where the plaintext goes. */
+struct opening {
+    const uint8_t *sealed;
+    size_t sealed_size;
+    uint8_t *plain;
+    size_t plain_max;
+};
+
+static STATUS envelope_open_with(struct keyring *ring, bool migrating,
+                                 const struct envelope_place *place, const struct opening *opening,
+                                 size_t *out_size)
 {
-    assert(ring != NULL);
-    assert(place != NULL);
     uint64_t key_id = 0;
     struct kdf *kdf = NULL;
     const struct key_info *info = NULL;
-    TRY(envelope_key_id(sealed, sealed_size, &key_id));
-    TRY(keyring_kdf(ring, key_id, false, &kdf, &info));
+
+    TRY(envelope_key_id(opening->sealed, opening->sealed_size, &key_id));
+    if (migrating)
+        TRY(keyring_kdf_migrating(ring, key_id, &kdf, &info));
+    else
+        TRY(keyring_kdf(ring, key_id, false, &kdf, &info));
     /* The place names the tenant too, and what is sealed for one place opens in no other; this
      * refuses before any key is derived for a tenant that it is not of. */
     ENSURE(key_is_for(info, place), WHY_FORGED);
@@ -91,8 +101,40 @@ STATUS envelope_open(struct keyring *ring, const struct envelope_place *place,
     char label[LABEL_BYTES_MAX];
     struct box_place where;
     TRY(place_encode(ring, place, key_id, &bytes, label, &where));
-    struct box_sealed box = {.bytes = sealed, .size = sealed_size};
-    return box_open(keyring_box(ring), kdf, &where, box, out_plain, plain_max, out_size);
+    struct box_sealed box = {.bytes = opening->sealed, .size = opening->sealed_size};
+    return box_open(keyring_box(ring), kdf, &where, box, opening->plain, opening->plain_max,
+                    out_size);
+}
+
+STATUS envelope_open(struct keyring *ring, const struct envelope_place *place,
+                     const uint8_t *sealed, size_t sealed_size, uint8_t *out_plain,
+                     size_t plain_max, size_t *out_size)
+{
+    assert(ring != NULL);
+    assert(place != NULL);
+    const struct opening opening = {sealed, sealed_size, out_plain, plain_max};
+    return envelope_open_with(ring, false, place, &opening, out_size);
+}
+
+STATUS envelope_open_migrating(struct keyring *ring, const struct envelope_place *place,
+                               const uint8_t *sealed, size_t sealed_size, uint8_t *out_plain,
+                               size_t plain_max, size_t *out_size)
+{
+    assert(ring != NULL);
+    assert(place != NULL);
+    const struct opening opening = {sealed, sealed_size, out_plain, plain_max};
+    return envelope_open_with(ring, true, place, &opening, out_size);
+}
+
+STATUS envelope_suite_of(const uint8_t *sealed, size_t sealed_size, enum envelope_suite *out_suite)
+{
+    uint64_t key_id = 0;
+
+    TRY(envelope_key_id(sealed, sealed_size, &key_id)); /* It is long enough, and one of ours. */
+    ENSURE(sealed[1] == ENVELOPE_AES_256_GCM || sealed[1] == ENVELOPE_XCHACHA20_POLY1305,
+           WHY_FORGED);
+    *out_suite = (enum envelope_suite)sealed[1];
+    return STATUS_OK;
 }
 
 STATUS envelope_key_id(const uint8_t *sealed, size_t sealed_size, uint64_t *out_key_id)

@@ -52,6 +52,14 @@ STATUS envelope_open(struct keyring *ring, const struct envelope_place *place,
                      const uint8_t *sealed, size_t sealed_size, uint8_t *out_plain,
                      size_t plain_max, size_t *out_size);
 
+/* The same, for a compromised key as well: for jobs that move away what is under it, alone. */
+STATUS envelope_open_migrating(struct keyring *ring, const struct envelope_place *place,
+                               const uint8_t *sealed, size_t sealed_size, uint8_t *out_plain,
+                               size_t plain_max, size_t *out_size);
+
+/* The suite that sealed it, from the header. */
+STATUS envelope_suite_of(const uint8_t *sealed, size_t sealed_size, enum envelope_suite *out_suite);
+
 /* The key that sealed it, from the header. */
 STATUS envelope_key_id(const uint8_t *sealed, size_t sealed_size, uint64_t *out_key_id);
 

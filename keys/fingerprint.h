@@ -22,6 +22,12 @@
 STATUS fingerprint_make(struct keyring *ring, const char *tenant, const struct secret *pan,
                         int64_t now_ms, uint8_t out[static FINGERPRINT_BYTES]);
 
+/* The same under a key that is not the active one any more, compromised ones included: where a card
+ * was known before its fingerprint was made anew.  WHY_NOT_FOUND: no such key; WHY_DENIED: it is
+ * destroyed; WHY_BAD_INPUT: it is not this tenant's fingerprint key. */
+STATUS fingerprint_make_former(struct keyring *ring, uint64_t key_id, const char *tenant,
+                               const struct secret *pan, uint8_t out[static FINGERPRINT_BYTES]);
+
 /* Keyed hash under the index key: `label` separates uses ("token", "row", "request"). */
 STATUS fingerprint_index(struct keyring *ring, const char *label, const void *bytes, size_t size,
                          int64_t now_ms, uint8_t out[static FINGERPRINT_BYTES]);

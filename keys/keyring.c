@@ -81,6 +81,9 @@ STATUS keyring_new(const struct secret *root, const char *environment, struct ke
     memcpy(ring->environment, environment, size + 1);
     ring->limits =
         (struct keyring_limits){.uses_max = KEYRING_USES_MAX, .opened_max = KEYRING_OPENED_MAX};
+    ring->periods = (struct keyring_periods){.kek_ms = KEYRING_KEK_PERIOD_MS,
+                                             .dek_ms = KEYRING_EPOCH_MS,
+                                             .fingerprint_ms = KEYRING_FINGERPRINT_PERIOD_MS};
     TRY(box_new(&ring->box));
     TRY(secret_new_key(KEYRING_KEY_BYTES, &ring->scratch));
     TRY(keyring_root_open(ring, root, &ring->root_kdf, &ring->manifest_kdf));
@@ -119,14 +122,22 @@ static size_t lane_search(const struct keyring *ring, const char *tenant, enum k
     return low;
 }
 
-STATUS keyring_lane_find(struct keyring *ring, const char *tenant, enum key_purpose purpose,
-                         struct keyring_lane **out_lane)
+struct keyring_lane *keyring_lane_peek(const struct keyring *ring, const char *tenant,
+                                       enum key_purpose purpose)
 {
     size_t index = lane_search(ring, tenant, purpose);
     bool known =
         index < ring->lane_count && lane_compare(&ring->lanes[index], tenant, purpose) == 0;
 
-    if (!known) {
+    return known ? &ring->lanes[index] : NULL;
+}
+
+STATUS keyring_lane_find(struct keyring *ring, const char *tenant, enum key_purpose purpose,
+                         struct keyring_lane **out_lane)
+{
+    *out_lane = keyring_lane_peek(ring, tenant, purpose);
+    if (*out_lane == NULL) {
+        size_t index = lane_search(ring, tenant, purpose);
         size_t size = strlen(tenant);
         ENSURE(size < KEYRING_TENANT_BYTES_MAX, WHY_LIMIT);
         void *lanes = ring->lanes;
@@ -139,8 +150,8 @@ STATUS keyring_lane_find(struct keyring *ring, const char *tenant, enum key_purp
         *lane = (struct keyring_lane){.purpose = purpose};
         memcpy(lane->tenant, tenant, size + 1);
         ring->lane_count++;
+        *out_lane = lane;
     }
-    *out_lane = &ring->lanes[index];
     return STATUS_OK;
 }
 
@@ -167,9 +178,22 @@ STATUS keyring_use(struct keyring *ring, const char *tenant, enum key_purpose pu
         assert(entry != NULL);
     }
     assert(entry->info.state == KEY_STATE_ACTIVE);
-    if (entry->info.not_after_encrypt_ms != 0)
+    if (keyring_uses_count(&entry->info))
         entry->uses++;
     *out_key_id = entry->info.id;
+    return STATUS_OK;
+}
+
+static STATUS ring_lend(struct keyring *ring, uint64_t key_id, enum keyring_door door,
+                        struct kdf **out_kdf, const struct key_info **out_info)
+{
+    struct keyring_entry *entry = keyring_entry_find(ring, key_id);
+
+    ENSURE(entry != NULL, WHY_NOT_FOUND);
+    ENSURE(entry->info.level == KEY_LEVEL_DEK, WHY_DENIED); /* KEKs wrap keys, and only in here. */
+    TRY(keyring_entry_open(ring, entry, door, out_kdf));
+    if (out_info != NULL)
+        *out_info = &entry->info;
     return STATUS_OK;
 }
 
@@ -179,14 +203,19 @@ STATUS keyring_kdf(struct keyring *ring, uint64_t key_id, bool to_encrypt, struc
     assert(ring != NULL);
     assert(ring->loaded);
     assert(out_kdf != NULL);
-    struct keyring_entry *entry = keyring_entry_find(ring, key_id);
+    const struct keyring_entry *entry = keyring_entry_find(ring, key_id);
     ENSURE(entry != NULL, WHY_NOT_FOUND);
-    ENSURE(entry->info.level == KEY_LEVEL_DEK, WHY_DENIED); /* KEKs wrap keys, and only in here. */
     ENSURE(!to_encrypt || entry->info.state == KEY_STATE_ACTIVE, WHY_DENIED);
-    TRY(keyring_entry_open(ring, entry, out_kdf));
-    if (out_info != NULL)
-        *out_info = &entry->info;
-    return STATUS_OK;
+    return ring_lend(ring, key_id, KEYRING_DOOR_DAILY, out_kdf, out_info);
+}
+
+STATUS keyring_kdf_migrating(struct keyring *ring, uint64_t key_id, struct kdf **out_kdf,
+                             const struct key_info **out_info)
+{
+    assert(ring != NULL);
+    assert(ring->loaded);
+    assert(out_kdf != NULL);
+    return ring_lend(ring, key_id, KEYRING_DOOR_MIGRATION, out_kdf, out_info);
 }
 
 bool keyring_take_change(struct keyring *ring, struct keyring_change *out_change)

@@ -11,9 +11,9 @@
  * Threads one at a time.
  *
  * Tree: root -> KEK per (tenant, purpose), wrapped by the root -> DEK per epoch (2^20 uses, 24 h or
- * a restart), wrapped by its KEK.  Fingerprint and index keys hang from KEKs of their own purpose
- * and do not expire by epoch.  CVV keys are in memory only: their rows have no key bytes, and those
- * of an earlier process are marked destroyed at load.
+ * a restart), wrapped by its KEK.  Fingerprint and index keys hang from KEKs of their own purpose:
+ * the former have a period of years, the latter none.  CVV keys are in memory only: their rows have
+ * no key bytes, and those of an earlier process are marked destroyed at load.
  */
 #ifndef KEYS_KEYRING_H
 #define KEYS_KEYRING_H
@@ -28,11 +28,12 @@
 
 #define KEYRING_TENANT_BYTES_MAX 64u
 /* How long a CVV key opens after its epoch: the ceiling of a cell's life. */
-#define KEYRING_CVV_KEPT_MS   (3600 * 1000LL)
-#define KEYRING_USES_MAX      (1u << 20)
-#define KEYRING_EPOCH_MS      (24 * 3600 * 1000LL)
-#define KEYRING_CVV_EPOCH_MS  (3600 * 1000LL)
-#define KEYRING_KEK_PERIOD_MS (365LL * 24 * 3600 * 1000)
+#define KEYRING_CVV_KEPT_MS           (3600 * 1000LL)
+#define KEYRING_USES_MAX              (1u << 20)
+#define KEYRING_EPOCH_MS              (24 * 3600 * 1000LL)
+#define KEYRING_CVV_EPOCH_MS          (3600 * 1000LL)
+#define KEYRING_KEK_PERIOD_MS         (365LL * 24 * 3600 * 1000)
+#define KEYRING_FINGERPRINT_PERIOD_MS (730LL * 24 * 3600 * 1000)
 
 enum key_level { KEY_LEVEL_KEK = 1, KEY_LEVEL_DEK = 2 };
 
@@ -64,7 +65,7 @@ struct key_info {
     char tenant[KEYRING_TENANT_BYTES_MAX];
     int64_t created_ms;
     int64_t changed_ms;           /* Of the state. */
-    int64_t not_after_encrypt_ms; /* 0: ends by a ceremony, not by a clock. */
+    int64_t not_after_encrypt_ms; /* 0: never by the clock. */
     uint64_t generation;          /* Of the manifest with which its row was stored. */
 };
 
@@ -116,7 +117,8 @@ STATUS keyring_tick(struct keyring *ring, int64_t now_ms);
 /* Moves a key to another state, for a ceremony that the caller has authorized.  A KEK that leaves
  * the active state is replaced first, and every key under it is wrapped again under the new one.
  * WHY_NOT_FOUND: no such id; WHY_CONFLICT: SP 800-57 has no such transition, or keys still hang
- * from a KEK that is to be destroyed, or another key took the place of the one to be activated.
+ * from a KEK that is to be destroyed, or another key took the place of the one to be activated, or
+ * it is the index key, which lives as long as the store that is found by it.
  * That no record needs a key any more before it is destroyed is for the caller to know. */
 STATUS keyring_change_state(struct keyring *ring, uint64_t key_id, enum key_state state,
                             int64_t now_ms);
@@ -133,6 +135,11 @@ STATUS keyring_root_renew(struct keyring *ring, const struct secret *new_root);
  * open). */
 STATUS keyring_kdf(struct keyring *ring, uint64_t key_id, bool to_encrypt, struct kdf **out_kdf,
                    const struct key_info **out_info);
+
+/* The same, to open, for a compromised key as well: for a job that moves away what is under it, and
+ * for nobody else. */
+STATUS keyring_kdf_migrating(struct keyring *ring, uint64_t key_id, struct kdf **out_kdf,
+                             const struct key_info **out_info);
 
 /* Forgets the key of the object that was sealed or opened last: for the end of a turn. */
 void keyring_rest(struct keyring *ring);

@@ -17,6 +17,12 @@ static const char *const event_by_state[] = {
     [KEY_STATE_COMPROMISED] = "key.compromise", [KEY_STATE_DESTROYED] = "key.destroy",
 };
 
+bool keyring_uses_count(const struct key_info *info)
+{
+    return info->level == KEY_LEVEL_DEK &&
+           (info->purpose == KEY_PURPOSE_CARD || info->purpose == KEY_PURPOSE_CVV);
+}
+
 bool keyring_entry_is_over(const struct keyring *ring, const struct keyring_entry *entry,
                            int64_t now_ms)
 {
@@ -63,7 +69,16 @@ static STATUS parent_open(struct keyring *ring, uint64_t parent_id, struct kdf *
     }
     struct keyring_entry *parent = keyring_entry_find(ring, parent_id);
     ENSURE(parent != NULL, WHY_FORGED);
-    return keyring_entry_open(ring, parent, out_kdf);
+    return keyring_entry_open(ring, parent, KEYRING_DOOR_DAILY, out_kdf);
+}
+
+/* To wrap a key under it: KEY-8 and KEY-9, for keys that protect keys. */
+static STATUS wrapper_open(struct keyring *ring, uint64_t parent_id, struct kdf **out_kdf)
+{
+    const struct keyring_entry *parent = keyring_entry_find(ring, parent_id);
+
+    ENSURE(parent == NULL || parent->info.state == KEY_STATE_ACTIVE, WHY_DENIED);
+    return parent_open(ring, parent_id, out_kdf);
 }
 
 /* Wraps the key of `entry` again, with the attributes and under the parent that `info` says. */
@@ -76,7 +91,7 @@ static STATUS sealed_renew(struct keyring *ring, const struct keyring_entry *ent
     /* Both at hand before the scratch is in use, as opening needs it; of two keys opened one after
      * the other neither evicts the other. */
     assert(ring->limits.opened_max >= 2);
-    TRY(parent_open(ring, info->parent_id, &to));
+    TRY(wrapper_open(ring, info->parent_id, &to));
     TRY(parent_open(ring, entry->info.parent_id, &from));
     struct status status = keyring_row_unwrap(ring, entry, from);
     if (!failed(status))
@@ -107,13 +122,22 @@ static STATUS entry_change(struct keyring *ring, struct keyring_entry *entry,
     return STATUS_OK;
 }
 
-static int64_t period_ms(const struct key_info *info)
+static int64_t period_ms(const struct keyring *ring, const struct key_info *info)
 {
     if (info->level == KEY_LEVEL_KEK)
-        return KEYRING_KEK_PERIOD_MS;
-    if (info->purpose == KEY_PURPOSE_CVV)
+        return ring->periods.kek_ms;
+    switch (info->purpose) {
+    case KEY_PURPOSE_CARD:
+        return ring->periods.dek_ms;
+    case KEY_PURPOSE_FINGERPRINT:
+        return ring->periods.fingerprint_ms;
+    case KEY_PURPOSE_CVV:
         return KEYRING_CVV_EPOCH_MS;
-    return info->purpose == KEY_PURPOSE_CARD ? KEYRING_EPOCH_MS : 0;
+    case KEY_PURPOSE_INDEX:
+    case KEY_PURPOSE_COUNT:
+        break;
+    }
+    return 0;
 }
 
 /* Gives a new entry its key: wrapped in its row; or, for a CVV key, pinned and nowhere else. */
@@ -124,7 +148,7 @@ static STATUS key_make(struct keyring *ring, struct keyring_entry *entry)
     bool pinned = entry->info.purpose == KEY_PURPOSE_CVV;
 
     if (!pinned)
-        TRY(parent_open(ring, entry->info.parent_id, &parent));
+        TRY(wrapper_open(ring, entry->info.parent_id, &parent));
     random_bytes(secret_bytes(ring->scratch), KEYRING_KEY_BYTES);
     if (pinned)
         status = kdf_new(ring->scratch, &entry->pinned);
@@ -160,8 +184,9 @@ static STATUS entry_create(struct keyring *ring, struct keyring_lane *lane, enum
     memcpy(entry.info.tenant, lane->tenant, sizeof entry.info.tenant);
     if (level == KEY_LEVEL_DEK)
         entry.info.parent_id = lane->active[KEY_LEVEL_KEK];
-    if (period_ms(&entry.info) != 0)
-        entry.info.not_after_encrypt_ms = now_ms + period_ms(&entry.info);
+    if (period_ms(ring, &entry.info) != 0)
+        entry.info.not_after_encrypt_ms = now_ms + period_ms(ring, &entry.info);
+    entry.previous = lane->newest[level];
 
     status = key_make(ring, &entry);
     if (!failed(status))
@@ -171,6 +196,7 @@ static STATUS entry_create(struct keyring *ring, struct keyring_lane *lane, enum
         return status;
     }
     lane->active[level] = entry.info.id;
+    lane->newest[level] = entry.info.id;
     lane->versions[level]++;
     return STATUS_OK;
 }

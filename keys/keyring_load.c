@@ -58,9 +58,7 @@ STATUS keyring_load(struct keyring *ring, uint64_t row_id, const void *row, size
         return STATUS_OK;
     TRY(keyring_row_mac(ring->manifest_kdf, row, row_size, entry.mac));
     /* A resumed key of an earlier process has an unknown number of uses behind it. */
-    entry.uses = ring->limits.uses_max;
-    if (entry.info.level == KEY_LEVEL_KEK)
-        entry.uses = 0;
+    entry.uses = keyring_uses_count(&entry.info) ? ring->limits.uses_max : 0;
     return entry_add(ring, &entry);
 }
 
@@ -103,6 +101,8 @@ static STATUS lanes_make(struct keyring *ring)
         const struct key_info *info = &ring->entries[i].info;
         struct keyring_lane *lane = NULL;
         TRY(keyring_lane_find(ring, info->tenant, info->purpose, &lane));
+        ring->entries[i].previous = lane->newest[info->level];
+        lane->newest[info->level] = info->id;
         if (info->version > lane->versions[info->level])
             lane->versions[info->level] = info->version;
         if (info->state == KEY_STATE_ACTIVE)

@@ -81,9 +81,12 @@ static struct kdf *opened_find(struct keyring *ring, const struct keyring_entry 
     return opened->kdf;
 }
 
-STATUS keyring_entry_open(struct keyring *ring, struct keyring_entry *entry, struct kdf **out_kdf)
+STATUS keyring_entry_open(struct keyring *ring, struct keyring_entry *entry, enum keyring_door door,
+                          struct kdf **out_kdf)
 {
-    ENSURE(state_opens(entry->info.state), WHY_DENIED);
+    bool migrates = door == KEYRING_DOOR_MIGRATION && entry->info.state == KEY_STATE_COMPROMISED;
+
+    ENSURE(state_opens(entry->info.state) || migrates, WHY_DENIED);
     *out_kdf = opened_find(ring, entry);
     if (*out_kdf != NULL)
         return STATUS_OK;

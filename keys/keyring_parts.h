@@ -11,6 +11,7 @@
 
 #include "keys/box.h"
 #include "keys/keyring.h"
+#include "keys/keyring_rotate.h"
 
 #define KEYRING_KEY_BYTES             32u
 #define KEYRING_ENVIRONMENT_BYTES_MAX 64u
@@ -30,6 +31,7 @@
 struct keyring_entry {
     struct key_info info;
     struct kdf *pinned; /* A CVV key's, which exists nowhere else; NULL for all others. */
+    uint64_t previous;  /* keyring_previous(). */
     uint32_t uses;
     uint16_t opened; /* Its place among `opened`, plus 1; 0 while closed. */
     bool has_sealed; /* False for CVV keys and destroyed ones: their rows have no key bytes. */
@@ -42,6 +44,7 @@ struct keyring_lane {
     char tenant[KEYRING_TENANT_BYTES_MAX];
     enum key_purpose purpose;
     uint64_t active[KEY_LEVEL_DEK + 1];   /* By level. */
+    uint64_t newest[KEY_LEVEL_DEK + 1];   /* Made last, active or not. */
     uint32_t versions[KEY_LEVEL_DEK + 1]; /* How many keys were ever made, by level. */
 };
 
@@ -59,6 +62,7 @@ struct keyring {
     struct kdf *manifest_kdf;
     struct secret *scratch; /* The key being wrapped or unwrapped; zero between calls. */
     struct keyring_limits limits;
+    struct keyring_periods periods;
     bool loaded;
     int64_t ticked_ms;
 
@@ -107,6 +111,9 @@ STATUS keyring_root_open(struct keyring *ring, const struct secret *root, struct
 /* Finds the lane, or adds it.  Lends it until the next one is added. */
 STATUS keyring_lane_find(struct keyring *ring, const char *tenant, enum key_purpose purpose,
                          struct keyring_lane **out_lane);
+/* The same, without adding: NULL where there is none. */
+struct keyring_lane *keyring_lane_peek(const struct keyring *ring, const char *tenant,
+                                       enum key_purpose purpose);
 
 /* keyring_rows.c: one key as a stored row, and the manifest over all of them. */
 
@@ -154,8 +161,11 @@ STATUS keyring_rows_examine(struct keyring *ring);
 
 /* keyring_open.c: keys unwrapped on demand. */
 
-/* WHY_NOT_FOUND; WHY_DENIED for a state that does not open; WHY_FORGED. */
-STATUS keyring_entry_open(struct keyring *ring, struct keyring_entry *entry, struct kdf **out_kdf);
+/* Which states open: in the course of business, and in a migration besides. */
+enum keyring_door { KEYRING_DOOR_DAILY, KEYRING_DOOR_MIGRATION };
+/* WHY_DENIED for a state that does not open; WHY_FORGED. */
+STATUS keyring_entry_open(struct keyring *ring, struct keyring_entry *entry, enum keyring_door door,
+                          struct kdf **out_kdf);
 void keyring_entry_close(struct keyring *ring, struct keyring_entry *entry);
 /* NULL where there is none. */
 struct keyring_entry *keyring_entry_find(struct keyring *ring, uint64_t key_id);
@@ -171,6 +181,8 @@ STATUS keyring_entry_move(struct keyring *ring, struct keyring_lane *lane,
  * every live key under the old one is wrapped again under the new one. */
 STATUS keyring_kek_renew(struct keyring *ring, struct keyring_lane *lane, bool always,
                          int64_t now_ms);
+/* True for keys that seal objects: hashes and wraps do not use a key up. */
+bool keyring_uses_count(const struct key_info *info);
 /* True when the key's time or its uses are used up. */
 bool keyring_entry_is_over(const struct keyring *ring, const struct keyring_entry *entry,
                            int64_t now_ms);

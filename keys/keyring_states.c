@@ -52,6 +52,8 @@ STATUS keyring_change_state(struct keyring *ring, uint64_t key_id, enum key_stat
     struct keyring_entry *entry = keyring_entry_find(ring, key_id);
     ENSURE(entry != NULL, WHY_NOT_FOUND);
     ENSURE(state >= KEY_STATE_PRE_ACTIVE && state <= KEY_STATE_DESTROYED, WHY_BAD_INPUT);
+    ENSURE(entry->info.level == KEY_LEVEL_KEK || entry->info.purpose != KEY_PURPOSE_INDEX,
+           WHY_CONFLICT);
     ENSURE((transitions[entry->info.state] & TO(state)) != 0, WHY_CONFLICT);
 
     struct keyring_lane *lane = NULL;
@@ -69,7 +71,7 @@ static enum key_state state_due(const struct keyring *ring, const struct keyring
 {
     const struct key_info *info = &entry->info;
 
-    if (info->level != KEY_LEVEL_DEK || info->state == KEY_STATE_DESTROYED)
+    if (info->state == KEY_STATE_DESTROYED)
         return info->state;
     if (info->state == KEY_STATE_ACTIVE)
         return keyring_entry_is_over(ring, entry, now_ms) ? KEY_STATE_DEACTIVATED : info->state;
@@ -93,7 +95,10 @@ STATUS keyring_tick(struct keyring *ring, int64_t now_ms)
             continue;
         struct keyring_lane *lane = NULL;
         TRY(keyring_lane_find(ring, entry->info.tenant, entry->info.purpose, &lane));
-        TRY(keyring_entry_move(ring, lane, entry, state, now_ms));
+        if (entry->info.level == KEY_LEVEL_KEK)
+            TRY(keyring_kek_renew(ring, lane, false, now_ms)); /* Others hang from it. */
+        else
+            TRY(keyring_entry_move(ring, lane, entry, state, now_ms));
     }
     ring->ticked_ms = now_ms;
     return STATUS_OK;

@@ -352,3 +352,38 @@ Test(envelope, opens_after_a_restart_under_the_rows_that_were_stored)
     ring = shelf_restart(&shelf, SHELF_NOW_MS + 1000);
     expect_opens_to(pan);
 }
+
+/* A compromised key opens where it is moved away from, and nowhere else. */
+Test(envelope, under_a_compromised_key_opens_in_a_migration_alone)
+{
+    uint8_t plain[64];
+    size_t size = 0;
+
+    cr_assert(!failed(keyring_change_state(ring, key_id, KEY_STATE_COMPROMISED, SHELF_NOW_MS)));
+    cr_expect_eq(why_refused(&place), WHY_DENIED);
+    cr_assert(!failed(
+        envelope_open_migrating(ring, &place, sealed, sealed_size, plain, sizeof plain, &size)));
+    cr_expect_eq(size, strlen(pan));
+    cr_expect_arr_eq(plain, pan, strlen(pan));
+    cr_expect_eq(why_refused(&place), WHY_DENIED, "nor when the key was opened for another");
+    struct envelope_place elsewhere = place;
+    elsewhere.object[0] ^= 1;
+    cr_expect_eq(
+        envelope_open_migrating(ring, &elsewhere, sealed, sealed_size, plain, sizeof plain, &size)
+            .why,
+        WHY_FORGED);
+}
+
+Test(envelope, tells_its_suite)
+{
+    enum envelope_suite suite = ENVELOPE_XCHACHA20_POLY1305;
+
+    cr_assert(!failed(envelope_suite_of(sealed, sealed_size, &suite)));
+    cr_expect_eq(suite, ENVELOPE_AES_256_GCM);
+    seal_under(ENVELOPE_XCHACHA20_POLY1305, pan, PADDED);
+    cr_assert(!failed(envelope_suite_of(sealed, sealed_size, &suite)));
+    cr_expect_eq(suite, ENVELOPE_XCHACHA20_POLY1305);
+    sealed[1] = 3;
+    cr_expect_eq(envelope_suite_of(sealed, sealed_size, &suite).why, WHY_FORGED);
+    cr_expect_eq(envelope_suite_of(sealed, 1, &suite).why, WHY_FORGED);
+}

@@ -143,3 +143,44 @@ Test(fingerprint, differs_by_environment)
     cr_expect_arr_neq(here[0], there[0], 32);
     cr_expect_arr_neq(here[1], there[1], 32);
 }
+
+static enum why make_former(uint64_t key_id, const char *tenant, uint8_t out[32])
+{
+    struct secret *pan = NULL;
+
+    cr_assert(!failed(secret_new_key(strlen(visa), &pan)));
+    memcpy(secret_bytes(pan), visa, strlen(visa));
+    enum why why = fingerprint_make_former(ring, key_id, tenant, pan, out).why;
+    secret_free(&pan);
+    return why;
+}
+
+/* For dual look-up: what the old key said of a card can be asked until the key is destroyed. */
+Test(fingerprint, under_a_former_key_is_what_it_was)
+{
+    struct keyring_rotation rotation = {0};
+    uint8_t before[32];
+    uint8_t after[32];
+
+    cr_assert_eq(make("shop", visa, before), WHY_NONE);
+    cr_assert(!failed(keyring_rotate(ring, "shop", KEY_PURPOSE_FINGERPRINT, KEY_LEVEL_DEK,
+                                     SHELF_NOW_MS, &rotation)));
+    cr_assert_eq(make("shop", visa, after), WHY_NONE);
+    cr_expect_arr_neq(before, after, 32);
+    cr_assert_eq(make_former(rotation.old_id, "shop", after), WHY_NONE);
+    cr_expect_arr_eq(before, after, 32);
+    cr_expect_eq(make_former(rotation.old_id, "zoo", after), WHY_BAD_INPUT);
+    cr_expect_eq(
+        make_former(shelf_use(ring, "shop", KEY_PURPOSE_CARD, SHELF_NOW_MS), "shop", after),
+        WHY_BAD_INPUT);
+    cr_expect_eq(make_former(99, "shop", after), WHY_NOT_FOUND);
+    for (enum key_state state = KEY_STATE_COMPROMISED; state <= KEY_STATE_DESTROYED; state++) {
+        memset(after, 0, sizeof after);
+        cr_assert(!failed(keyring_change_state(ring, rotation.old_id, state, SHELF_NOW_MS)));
+        if (state == KEY_STATE_COMPROMISED) {
+            cr_assert_eq(make_former(rotation.old_id, "shop", after), WHY_NONE);
+            cr_expect_arr_eq(before, after, 32);
+        } else
+            cr_expect_eq(make_former(rotation.old_id, "shop", after), WHY_DENIED);
+    }
+}
