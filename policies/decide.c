@@ -2,6 +2,7 @@
 #include "policies/policy.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,20 @@ const struct policy_principal *policy_principal_by_uri(const struct policy *poli
     const struct policy_principal *const *found =
         bsearch(uri, policy->by_uri, policy->principal_count, sizeof *policy->by_uri, uri_compare);
     return found == NULL ? NULL : *found;
+}
+
+STATUS policy_check_retention(const struct policy *policy, char *error, size_t error_size)
+{
+    for (unsigned i = 0; i < policy->tenant_count; i++) {
+        const struct policy_tenant *tenant = &policy->tenants[i];
+        if (tenant->retention_given)
+            continue;
+        (void)snprintf(error, error_size,
+                       "tenant %s: `retention: {cards: ...}` is missing; production needs one",
+                       tenant->name);
+        return FAIL(WHY_BAD_INPUT);
+    }
+    return STATUS_OK;
 }
 
 const struct policy_tenant *policy_tenant_at(const struct policy *policy, unsigned index)

@@ -19,6 +19,8 @@
 
 #define POLICY_NAME_BYTES_MAX 64u
 #define POLICY_ERROR_MAX      512u
+/* The ceiling over what any tenant may say (RET-4). */
+#define POLICY_CVV_LIFETIME_MAX_MS (60 * 60 * 1000)
 
 /* Every action that a route may ask for; names as in audit events ("card.tokenize", …). */
 enum policy_action {
@@ -64,6 +66,8 @@ struct policy_tenant {
     bool card_pass_luhn;               /* Only where the tenant says so in writing. */
     bool one_token_per_card;           /* Same card, same token. */
     int64_t cvv_lifetime_ms;           /* 15 min; at most 60. */
+    int64_t retention_ms;              /* How long a card is kept; by default 400 days. */
+    bool retention_given;              /* The document says so itself. */
 };
 
 struct policy_destination {
@@ -107,6 +111,10 @@ const struct policy_destination *policy_destination(const struct policy *policy,
 /* Index from 0; NULL at the end. */
 const struct policy_tenant *policy_tenant_at(const struct policy *policy, unsigned index);
 const struct policy_destination *policy_destination_at(const struct policy *policy, unsigned index);
+
+/* Production wants every tenant to say how long its cards are kept (RET-1): WHY_BAD_INPUT, and
+ * `error` names one that does not. */
+STATUS policy_check_retention(const struct policy *policy, char *error, size_t error_size);
 
 /* "sha256:<hex>" of the document, for every audit entry. */
 const char *policy_bundle(const struct policy *policy);

@@ -18,7 +18,10 @@
 
 #define CVV_LIFETIME_DEFAULT_MS (15 * 60 * 1000)
 #define CVV_LIFETIME_LEAST_MS   1000
-#define CVV_LIFETIME_MOST_MS    (60 * 60 * 1000)
+#define DAY_MS                  (24 * 3600 * 1000LL)
+#define RETENTION_DEFAULT_MS    (400 * DAY_MS)
+#define RETENTION_LEAST_MS      1000
+#define RETENTION_MOST_MS       (100 * 366 * DAY_MS)
 #define LUHN_PREFIX_DIGITS_MAX  8u
 #define LUHN_PREFIXES_MAX       8u
 
@@ -156,6 +159,19 @@ static void load_formats(struct policy_load *load, const struct config_node *map
     tenant->card_pass_luhn = config_bool(load->config, shape, "pass_luhn", false);
 }
 
+static void load_retention(struct policy_load *load, const struct config_node *map,
+                           struct policy_tenant *tenant)
+{
+    const struct config_node *own = config_map(load->config, map, "retention", false);
+
+    tenant->retention_ms = RETENTION_DEFAULT_MS;
+    if (own == NULL)
+        return;
+    tenant->retention_given = true;
+    tenant->retention_ms = config_duration_ms(load->config, own, "cards", CONFIG_REQUIRED,
+                                              RETENTION_LEAST_MS, RETENTION_MOST_MS);
+}
+
 static void load_tenants(struct policy_load *load)
 {
     struct policy *policy = load->policy;
@@ -176,10 +192,11 @@ static void load_tenants(struct policy_load *load)
             continue;
         load_luhn(load, own, tenant);
         load_formats(load, own, tenant);
+        load_retention(load, own, tenant);
         tenant->one_token_per_card = config_bool(load->config, own, "one_token_per_card", false);
         tenant->cvv_lifetime_ms =
             config_duration_ms(load->config, own, "cvv_lifetime", CVV_LIFETIME_DEFAULT_MS,
-                               CVV_LIFETIME_LEAST_MS, CVV_LIFETIME_MOST_MS);
+                               CVV_LIFETIME_LEAST_MS, POLICY_CVV_LIFETIME_MAX_MS);
     }
     policy->tenant_count = count;
     qsort(policy->tenants, count, sizeof *policy->tenants, policy_name_compare);

@@ -31,6 +31,8 @@ static STATUS keeper_open(struct keeper *keeper)
     TRY(secret_pool_open(KEEPER_SLOTS));
     struct status status =
         policy_load(keeper->settings->policies, &keeper->policy, error, sizeof error);
+    if (!failed(status) && keeper->settings->production)
+        status = policy_check_retention(keeper->policy, error, sizeof error);
     if (failed(status)) {
         log_failure(LOG_ERROR, "policies_not_loaded", status, "detail", error, NULL);
         return status;

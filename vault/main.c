@@ -93,7 +93,8 @@ static int check(const struct settings *settings)
 
     if (!good)
         return DAEMON_EXIT_USAGE;
-    if (failed(policy_load(settings->policies, &policy, error, sizeof error))) {
+    if (failed(policy_load(settings->policies, &policy, error, sizeof error)) ||
+        (settings->production && failed(policy_check_retention(policy, error, sizeof error)))) {
         (void)fprintf(stderr, "cardkeep-vault: %s\n", error);
         return DAEMON_EXIT_USAGE;
     }

@@ -267,7 +267,8 @@ Test(policy, reads_a_tenant_s_settings)
          "    format: card\n"
          "    card_shaped: {keep_first: 8, keep_last: false, pass_luhn: true}\n"
          "    one_token_per_card: true\n"
-         "    cvv_lifetime: 60m\n");
+         "    cvv_lifetime: 60m\n"
+         "    retention: {cards: 30d}\n");
     const struct policy_tenant *a = policy_tenant(policy, "a");
     const struct policy_tenant *b = policy_tenant(policy, "b");
 
@@ -282,6 +283,8 @@ Test(policy, reads_a_tenant_s_settings)
     cr_assert(!a->card_pass_luhn);
     cr_assert(!a->one_token_per_card);
     cr_assert_eq(a->cvv_lifetime_ms, 15 * 60 * 1000);
+    cr_assert_eq(a->retention_ms, 400LL * 24 * 3600 * 1000);
+    cr_assert(!a->retention_given);
 
     cr_assert_eq(b->luhn, POLICY_LUHN_OFF);
     cr_assert_eq(b->luhn_off_prefix_count, 2);
@@ -296,6 +299,8 @@ Test(policy, reads_a_tenant_s_settings)
     cr_assert(b->card_pass_luhn);
     cr_assert(b->one_token_per_card);
     cr_assert_eq(b->cvv_lifetime_ms, 60 * 60 * 1000);
+    cr_assert_eq(b->retention_ms, 30LL * 24 * 3600 * 1000);
+    cr_assert(b->retention_given);
 }
 
 Test(policy, finds_by_name_uri_and_place)
@@ -390,6 +395,17 @@ Test(policy, refuses_names_that_are_none)
     load("tenants: {a12345678901234567890123456789012345678901234567890123456789012: {}}\n");
 }
 
+Test(policy, names_a_tenant_without_a_word_on_how_long_for_production)
+{
+    load("tenants: {a: {retention: {cards: 1d}}, b: {}}\n");
+    error[0] = '\0';
+    cr_expect_eq(policy_check_retention(policy, error, sizeof error).why, WHY_BAD_INPUT);
+    cr_expect_not_null(strstr(error, "tenant b:"), "%s", error);
+    policy_free(&policy);
+    load("tenants: {a: {retention: {cards: 1d}}, b: {retention: {cards: 2d}}}\n");
+    cr_expect(!failed(policy_check_retention(policy, error, sizeof error)));
+}
+
 Test(policy, refuses_what_is_there_twice)
 {
     line_refused("tenants: {a: {}, a: {}}\n", "a");
@@ -412,6 +428,10 @@ Test(policy, refuses_settings_it_does_not_know)
     line_refused("tenants: {a: {format: card}}\n", "card");
     line_refused("tenants: {a: {card_shaped: {keep_first: 4}}}\n", "0, 6 or 8");
     line_refused("tenants: {a: {cvv_lifetime: 61m}}\n", "cvv_lifetime");
+    line_refused("tenants: {a: {retention: {}}}\n", "cards");
+    line_refused("tenants: {a: {retention: {cards: 0s}}}\n", "cards");
+    line_refused("tenants: {a: {retention: {cards: for ever}}}\n", "cards");
+    line_refused("tenants: {a: {retention: {cards: 1d, names: 1d}}}\n", "names");
     line_refused("tenants: {a: {luhn_off_prefixes: ['0']}}\n", "prefix");
     line_refused("tenants: {a: {luhn_off_prefixes: ['6x']}}\n", "prefix");
     line_refused("tenants: {a: {luhn_off_prefixes: ['123456789']}}\n", "prefix");
