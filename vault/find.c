@@ -34,8 +34,9 @@ STATUS find_token(struct keeper_op *op, const struct policy_tenant *tenant, cons
         return find_refuse(out_problem, PROBLEM_NOT_FOUND);
     TRY(status);
     const struct store_token *token = &out_found->token;
-    if (token->state == STORE_TOKEN_ERASED)
-        return find_refuse(out_problem, PROBLEM_ERASED);
+    if (token->state ==
+        STORE_TOKEN_ERASED) /* With a time of its own: by itself, when that was over. */
+        return find_refuse(out_problem, token->expires_ms == 0 ? PROBLEM_ERASED : PROBLEM_EXPIRED);
     if (token->expires_ms != 0 && op->now_ms >= token->expires_ms)
         return find_refuse(out_problem, PROBLEM_EXPIRED);
     return STATUS_OK;

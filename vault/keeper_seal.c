@@ -12,6 +12,7 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "keys/source.h"
+#include "vault/erase.h"
 #include "vault/keeper_text.h"
 
 #define SEAL_KEY           "seal"
@@ -121,6 +122,20 @@ static STATUS seal_check_root(struct keeper *keeper, const struct secret *root)
     return seal_check(row.bytes, row.size, root, keeper_environment(keeper));
 }
 
+/* Records that are gone had numbers too. */
+static STATUS seal_read_numbers(struct keeper *keeper)
+{
+    uint64_t next = 0;
+    struct status status = store_get_mark(&keeper->store, ERASE_MARK_RECORDS, &next);
+
+    if (status.why == WHY_NOT_FOUND)
+        return STATUS_OK;
+    TRY(status);
+    if (keeper->next_record < next)
+        keeper->next_record = next;
+    return STATUS_OK;
+}
+
 /* Everything that needs keeper->root. */
 static STATUS seal_load(struct keeper *keeper, int64_t now_ms)
 {
@@ -131,6 +146,7 @@ static STATUS seal_load(struct keeper *keeper, int64_t now_ms)
     TRY(keeper_store_load_keys(keeper, now_ms));
     TRY(store_open(&keeper->store, keeper->db, keeper->ring));
     TRY(store_last_record(&keeper->store, &last_record));
+    TRY(seal_read_numbers(keeper));
     if (keeper->next_record <= last_record)
         keeper->next_record = last_record + 1;
     TRY(seal_count_boot(keeper, &boot));

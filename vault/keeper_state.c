@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "vault/keeper_inside.h"
 #include "vault/keeper_seal.h"
+#include "vault/retention.h"
 
 #define TICK_MS         250
 #define SWEEP_ROWS      256u
@@ -102,6 +103,8 @@ static void state_second(struct keeper *keeper, int64_t now_ms)
     struct status status = keyring_tick(keeper->ring, now_ms);
     if (!failed(status))
         status = store_sweep(&keeper->store, keeper->batch, now_ms, SWEEP_ROWS, &count);
+    if (!failed(status))
+        status = retention_sweep(keeper, now_ms);
     if (failed(status))
         log_failure(LOG_ERROR, "housekeeping_failed", status, NULL);
 }

@@ -172,6 +172,8 @@ STATUS store_get_token(struct store *store, const uint8_t key[static STORE_KEY_B
     out_token->record_id = cursor_u64(&in);
     out_token->expires_ms = (int64_t)cursor_u64(&in);
     store_cursor_copy(&in, out_token->fingerprint, sizeof out_token->fingerprint);
+    if (in.at < in.size) /* Rows from before tokens went by themselves end here. */
+        out_token->due_ms = (int64_t)cursor_u64(&in);
     ENSURE(cursor_done(&in), WHY_FORGED);
     return STATUS_OK;
 }
@@ -187,6 +189,7 @@ STATUS store_put_token(struct store *store, struct db_batch *batch,
     buffer_add_u64(out, token->record_id);
     buffer_add_u64(out, (uint64_t)token->expires_ms);
     buffer_add(out, token->fingerprint, sizeof token->fingerprint);
+    buffer_add_u64(out, (uint64_t)token->due_ms);
     return store_put_sealed(store, batch, STORE_TOKENS, key, STORE_KEY_BYTES);
 }
 
@@ -199,6 +202,7 @@ STATUS store_get_same_card(struct store *store, const uint8_t fingerprint[static
     *out_row = (struct store_same_card){0};
     store_cursor_copy(&in, out_row->card_id, sizeof out_row->card_id);
     out_row->record_id = cursor_u64(&in);
+    out_row->token_count = in.at < in.size ? cursor_u32(&in) : STORE_COUNT_UNKNOWN;
     ENSURE(cursor_done(&in), WHY_FORGED);
     return STATUS_OK;
 }
@@ -209,7 +213,22 @@ STATUS store_put_same_card(struct store *store, struct db_batch *batch,
     buffer_clear(&store->scratch);
     buffer_add(&store->scratch, row->card_id, sizeof row->card_id);
     buffer_add_u64(&store->scratch, row->record_id);
+    buffer_add_u32(&store->scratch, row->token_count);
     return store_put_sealed(store, batch, STORE_FINGERPRINTS, fingerprint, 32);
+}
+
+static STATUS store_delete(struct store *store, struct db_batch *batch, enum store_family family,
+                           const void *key, size_t key_size)
+{
+    TRY(overlay_put(&store->turn, (uint8_t)family, key, key_size, NULL, 0));
+    db_batch_delete(batch, store->db, family, key, key_size);
+    return STATUS_OK;
+}
+
+STATUS store_delete_same_card(struct store *store, struct db_batch *batch,
+                              const uint8_t fingerprint[static 32])
+{
+    return store_delete(store, batch, STORE_FINGERPRINTS, fingerprint, 32);
 }
 
 STATUS store_get_lease(struct store *store, const uint8_t lease_id[static 16],
@@ -258,6 +277,12 @@ STATUS store_put_lease(struct store *store, struct db_batch *batch,
     for (unsigned i = 0; i < lease->cvv_count; i++)
         buffer_add(out, lease->cvvs[i], 16);
     return store_put_sealed(store, batch, STORE_LEASES, lease_id, 16);
+}
+
+STATUS store_delete_lease(struct store *store, struct db_batch *batch,
+                          const uint8_t lease_id[static 16])
+{
+    return store_delete(store, batch, STORE_LEASES, lease_id, 16);
 }
 
 STATUS store_get_repeat(struct store *store, const uint8_t key[static STORE_KEY_BYTES],
@@ -327,9 +352,24 @@ STATUS store_delete_record(struct store *store, struct db_batch *batch, uint64_t
     uint8_t key[8];
 
     store_id_encode(record_id, key);
-    TRY(overlay_put(&store->turn, STORE_RECORDS, key, sizeof key, NULL, 0));
-    db_batch_delete(batch, store->db, STORE_RECORDS, key, sizeof key);
+    return store_delete(store, batch, STORE_RECORDS, key, sizeof key);
+}
+
+STATUS store_get_mark(struct store *store, const char *name, uint64_t *out_mark)
+{
+    struct cursor in;
+
+    TRY(store_get_sealed(store, STORE_META, name, strlen(name), &in));
+    *out_mark = cursor_u64(&in);
+    ENSURE(cursor_done(&in), WHY_FORGED);
     return STATUS_OK;
+}
+
+STATUS store_put_mark(struct store *store, struct db_batch *batch, const char *name, uint64_t mark)
+{
+    buffer_clear(&store->scratch);
+    buffer_add_u64(&store->scratch, mark);
+    return store_put_sealed(store, batch, STORE_META, name, strlen(name));
 }
 
 static void store_job_key_encode(const struct store_job_key *key,
@@ -366,9 +406,7 @@ STATUS store_delete_job(struct store *store, struct db_batch *batch,
     uint8_t row[STORE_JOB_KEY_BYTES];
 
     store_job_key_encode(key, row);
-    TRY(overlay_put(&store->turn, STORE_JOBS, row, sizeof row, NULL, 0));
-    db_batch_delete(batch, store->db, STORE_JOBS, row, sizeof row);
-    return STATUS_OK;
+    return store_delete(store, batch, STORE_JOBS, row, sizeof row);
 }
 
 STATUS store_next_job(struct store *store, const struct store_job_key *key, uint64_t *out_id)

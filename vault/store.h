@@ -15,8 +15,10 @@
  *   keys          u64 id                    keys/keyring.h's rows
  *   idempotency   hash(principal, key)      struct store_repeat, sealed
  *   leases        hash(relay, submission)   struct store_lease, sealed
- *   expiries      u64 time, family, key     nothing: what is to be swept when
- *   meta          name                      u64: "boots"; "seal": keys/seal.h's row
+ *   expiries      u64 time, family, key     nothing: what is to be swept when; of tokens with the
+ *                                           highest bit of the time set: store_expiry.h
+ *   meta          name                      u64: "boots"; "seal": keys/seal.h's row; sealed
+ *                                           numbers: store_put_mark()
  *   audit_*       policies/audit_log.h's
  *   jobs          u8 kind, u64 id           a job or an approval, as its file says, sealed
  */
@@ -63,12 +65,15 @@ struct store_token {
     uint64_t record_id;
     int64_t expires_ms;      /* 0: never. */
     uint8_t fingerprint[32]; /* Where its same-card row is; leaves with the token. */
+    int64_t due_ms;          /* When it goes by itself, as its row of expiries says; 0: no row. */
 };
 
 struct store_same_card {
     uint8_t card_id[16];
-    uint64_t record_id; /* The record whose token is given again, 0 for none. */
+    uint64_t record_id;   /* The record whose token is given again, 0 for none. */
+    uint32_t token_count; /* Of this card: the row goes with the last; or unknown. */
 };
+#define STORE_COUNT_UNKNOWN UINT32_MAX /* In rows from before they were counted. */
 
 struct store_lease {
     char submission[65];
@@ -122,10 +127,15 @@ STATUS store_get_same_card(struct store *store, const uint8_t fingerprint[static
 STATUS store_put_same_card(struct store *store, struct db_batch *batch,
                            const uint8_t fingerprint[static 32], const struct store_same_card *row);
 
+STATUS store_delete_same_card(struct store *store, struct db_batch *batch,
+                              const uint8_t fingerprint[static 32]);
+
 STATUS store_get_lease(struct store *store, const uint8_t lease_id[static 16],
                        struct store_lease *out_lease);
 STATUS store_put_lease(struct store *store, struct db_batch *batch,
                        const uint8_t lease_id[static 16], const struct store_lease *lease);
+STATUS store_delete_lease(struct store *store, struct db_batch *batch,
+                          const uint8_t lease_id[static 16]);
 
 STATUS store_get_repeat(struct store *store, const uint8_t key[static STORE_KEY_BYTES],
                         struct store_repeat *out_repeat);
@@ -146,6 +156,10 @@ STATUS store_put_record(struct store *store, struct db_batch *batch, uint64_t re
 STATUS store_delete_record(struct store *store, struct db_batch *batch, uint64_t record_id);
 /* The highest record id in use, 0 when there is none. */
 STATUS store_last_record(struct store *store, uint64_t *out_record_id);
+
+/* A number under a name among the sealed rows of meta.  WHY_NOT_FOUND. */
+STATUS store_get_mark(struct store *store, const char *name, uint64_t *out_mark);
+STATUS store_put_mark(struct store *store, struct db_batch *batch, const char *name, uint64_t mark);
 
 /* What people asked for and what goes on for long: each kind counts its own ids, from 1. */
 #define STORE_JOB_KEY_BYTES 9u

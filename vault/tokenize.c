@@ -14,6 +14,7 @@
 #include "base/own.h"
 #include "keys/fingerprint.h"
 #include "vault/card.h"
+#include "vault/retention.h"
 #include "vault/steps.h"
 #include "vault/token.h"
 
@@ -29,7 +30,6 @@ struct tokenize {
     struct card_mask mask;
     uint8_t fingerprint[FINGERPRINT_BYTES];
     struct store_same_card same;
-    bool same_is_new;
     uint8_t token_key[STORE_KEY_BYTES];
     uint64_t record_id;
     uint64_t key_id;
@@ -97,7 +97,6 @@ static STATUS tokenize_same(struct keeper_op *op, struct tokenize *card)
     if (status.why == WHY_NOT_FOUND) {
         card->same = (struct store_same_card){0};
         random_bytes(card->same.card_id, sizeof card->same.card_id);
-        card->same_is_new = true;
         return STATUS_OK;
     }
     return status;
@@ -212,6 +211,7 @@ static STATUS tokenize_put(struct keeper_op *op, struct tokenize *card)
         .state = STORE_TOKEN_LIVE,
         .single_use = card->view.single_use,
         .expires_ms = card->view.expires_ms,
+        .due_ms = retention_due_ms(op->tenant, op->now_ms, card->view.expires_ms),
     };
 
     card->record_id = keeper->next_record++;
@@ -222,10 +222,10 @@ static STATUS tokenize_put(struct keeper_op *op, struct tokenize *card)
     token.record_id = card->record_id;
     memcpy(token.fingerprint, card->fingerprint, sizeof token.fingerprint);
     TRY(store_put_token(&keeper->store, keeper->batch, card->token_key, &token));
-    bool becomes_same = op->tenant->one_token_per_card && !card->view.single_use;
-    if (!card->same_is_new && !becomes_same)
-        return STATUS_OK;
-    if (becomes_same)
+    store_expiry_put(&keeper->store, keeper->batch, token.due_ms, card->token_key);
+    if (card->same.token_count != STORE_COUNT_UNKNOWN)
+        card->same.token_count++;
+    if (op->tenant->one_token_per_card && !card->view.single_use)
         card->same.record_id = card->record_id;
     return store_put_same_card(&keeper->store, keeper->batch, card->fingerprint, &card->same);
 }

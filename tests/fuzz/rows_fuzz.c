@@ -130,6 +130,7 @@ static void token_row(const uint8_t *data, size_t size)
     require(row.state == again.state && row.single_use == again.single_use);
     require(row.record_id == again.record_id && row.expires_ms == again.expires_ms);
     require(memcmp(row.fingerprint, again.fingerprint, sizeof row.fingerprint) == 0);
+    require(row.due_ms == again.due_ms);
 }
 
 static void same_card_row(const uint8_t *data, size_t size)
@@ -144,6 +145,7 @@ static void same_card_row(const uint8_t *data, size_t size)
     must(store_get_same_card(&store, row_key, &again));
     require(row.record_id == again.record_id);
     require(memcmp(row.card_id, again.card_id, sizeof row.card_id) == 0);
+    require(row.token_count == again.token_count);
 }
 
 static void lease_row(const uint8_t *data, size_t size)

@@ -15,8 +15,10 @@ static const struct store_token token = {.state = STORE_TOKEN_LIVE,
                                          .single_use = true,
                                          .record_id = 0x0102030405060708,
                                          .expires_ms = 1800000000001,
-                                         .fingerprint = "a fingerprint"};
-static const struct store_same_card same_card = {.card_id = "a card's id", .record_id = 17};
+                                         .fingerprint = "a fingerprint",
+                                         .due_ms = 1800000000004};
+static const struct store_same_card same_card = {
+    .card_id = "a card's id", .record_id = 17, .token_count = 3};
 static const struct store_lease lease = {.submission = "sub_1",
                                          .destination = "sandbox",
                                          .tenant = "shop",
@@ -83,9 +85,11 @@ static void expect_all(void)
     cr_expect_eq(got_token.record_id, token.record_id);
     cr_expect_eq(got_token.expires_ms, token.expires_ms);
     cr_expect_arr_eq(got_token.fingerprint, token.fingerprint, 32);
+    cr_expect_eq(got_token.due_ms, token.due_ms);
     cr_assert(!failed(store_get_same_card(&store, fingerprint, &got_card)));
     cr_expect_arr_eq(got_card.card_id, same_card.card_id, 16);
     cr_expect_eq(got_card.record_id, same_card.record_id);
+    cr_expect_eq(got_card.token_count, same_card.token_count);
     cr_assert(!failed(store_get_lease(&store, key, &got_lease)));
     cr_expect_str_eq(got_lease.submission, lease.submission);
     cr_expect_str_eq(got_lease.destination, lease.destination);
