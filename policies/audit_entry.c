@@ -61,14 +61,25 @@ static void put_policy(struct json_writer *writer, const struct audit_entry *ent
     json_end_object(writer);
 }
 
-static void put_key(struct json_writer *writer, const struct audit_entry *entry)
+static void put_key(struct json_writer *writer, uint64_t id, uint32_t version)
 {
-    if (entry->key_id == 0)
+    if (id == 0)
         return;
     json_key(writer, "key");
     json_begin_object(writer);
-    json_put_member_u64(writer, "id", entry->key_id);
-    json_put_member_u64(writer, "version", entry->key_version);
+    json_put_member_u64(writer, "id", id);
+    json_put_member_u64(writer, "version", version);
+    json_end_object(writer);
+}
+
+static void put_asked(struct json_writer *writer, const struct audit_entry *entry)
+{
+    if (entry->asked_by == NULL)
+        return;
+    json_key(writer, "asked");
+    json_begin_object(writer);
+    put_own(writer, "by", entry->asked_by);
+    put_own(writer, "certificate", entry->asked_certificate);
     json_end_object(writer);
 }
 
@@ -82,6 +93,7 @@ static void put_items(struct json_writer *writer, const struct audit_entry *entr
         json_begin_object(writer);
         put(writer, "object", entry->items[i].object);
         put_own(writer, "outcome", entry->items[i].outcome);
+        put_key(writer, entry->items[i].key_id, entry->items[i].key_version);
         json_end_object(writer);
     }
     json_end_array(writer);
@@ -122,7 +134,9 @@ STATUS audit_entry_write(const struct audit_entry *entry, uint64_t seq, struct b
     put(&writer, "purpose", entry->purpose);
     put(&writer, "destination", entry->destination);
     put_policy(&writer, entry);
-    put_key(&writer, entry);
+    put_key(&writer, entry->key_id, entry->key_version);
+    put_own(&writer, "certificate", entry->certificate);
+    put_asked(&writer, entry);
     put(&writer, "request_id", entry->request_id);
     put(&writer, "detail", entry->detail);
     if (entry->count != 0)

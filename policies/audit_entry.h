@@ -21,6 +21,8 @@
 struct audit_item {
     const char *object;
     const char *outcome;
+    uint64_t key_id; /* What the object is sealed under; 0: none. */
+    uint32_t key_version;
 };
 
 /* NULL texts are left out. */
@@ -40,6 +42,9 @@ struct audit_entry {
     const char *decision;
     uint64_t key_id; /* 0: none. */
     uint32_t key_version;
+    const char *certificate; /* SHA-256 in hex of the actor's, where two persons are needed; */
+    const char *asked_by;    /* and of these two the one who asked, */
+    const char *asked_certificate; /* with the certificate of then. */
     const char *request_id;
     const char *detail; /* Free text, filtered. */
     uint64_t count;     /* Of collapsed repeats; 0: none. */

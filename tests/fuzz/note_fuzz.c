@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Feeds bytes to whatever reads notes, proofs, checkpoints, verifier keys and frontiers.  What is read must
- * be written again as it came; and no note may open but the one that this key has signed. */
+/* Feeds bytes to whatever reads notes, proofs, checkpoints, verifier keys and frontiers.  What is
+ * read must be written again as it came; no note may open but the one that this key has signed, and
+ * no proof but of what it is over. */
 #include <assert.h>
 #include <sodium.h>
 #include <stdint.h>

@@ -73,12 +73,14 @@ Test(audit_entry, writes_every_member_in_the_documented_order)
         "\"destination\":",
         "\"policy\":{\"bundle\":\"b\",\"rule\":\"r\",\"decision\":\"allow\"}",
         "\"key\":{\"id\":18446744073709551615,\"version\":3}",
+        "\"certificate\":\"c1\",\"asked\":{\"by\":\"w\",\"certificate\":\"c2\"}",
         "\"request_id\":",
         "\"detail\":",
         "\"count\":9",
-        "\"items\":[{\"object\":\"t1\",\"outcome\":\"ok\"},{\"object\":\"t2\",",
+        "\"items\":[{\"object\":\"t1\",\"outcome\":\"ok\",\"key\":{\"id\":7,\"version\":2}},"
+        "{\"object\":\"t2\",\"outcome\":\"no\"}]",
         "\"salt\":"};
-    const struct audit_item items[] = {{"t1", "ok"}, {"t2", "token_not_found"}};
+    const struct audit_item items[] = {{"t1", "ok", 7, 2}, {.object = "t2", .outcome = "no"}};
     struct audit_entry entry = least;
     entry.on_behalf_of = "a";
     entry.object = "o";
@@ -90,6 +92,9 @@ Test(audit_entry, writes_every_member_in_the_documented_order)
     entry.decision = "allow";
     entry.key_id = UINT64_MAX;
     entry.key_version = 3;
+    entry.certificate = "c1";
+    entry.asked_by = "w";
+    entry.asked_certificate = "c2";
     entry.request_id = "q";
     entry.detail = "x";
     entry.count = 9;
@@ -107,7 +112,7 @@ Test(audit_entry, writes_every_member_in_the_documented_order)
 
 Test(audit_entry, masks_a_card_number_in_every_text_that_comes_from_outside)
 {
-    const struct audit_item item = {pan, "ok"};
+    const struct audit_item item = {.object = pan, .outcome = "ok"};
     struct audit_entry entry = least;
     entry.actor = entry.on_behalf_of = entry.origin = entry.object = entry.tenant = pan;
     entry.purpose = entry.destination = entry.request_id = pan;
