@@ -283,3 +283,9 @@ bool keyring_info_at(const struct keyring *ring, unsigned index, struct key_info
     *out_info = ring->entries[index].info;
     return true;
 }
+
+uint64_t keyring_uses(const struct keyring *ring, uint64_t key_id)
+{
+    assert(ring != NULL);
+    return key_id == 0 || key_id > ring->entry_count ? 0 : ring->entries[key_id - 1].uses;
+}

@@ -114,6 +114,12 @@ STATUS keyring_use(struct keyring *ring, const char *tenant, enum key_purpose pu
  * this too, so that only an idle vault needs to call it, once a minute or so. */
 STATUS keyring_tick(struct keyring *ring, int64_t now_ms);
 
+/* Whether SP 800-57 has this transition at all. */
+bool keyring_may_change(enum key_state from, enum key_state to);
+
+/* How often this key encrypted since it was made, or since the ring was loaded. */
+uint64_t keyring_uses(const struct keyring *ring, uint64_t key_id);
+
 /* Moves a key to another state, for a ceremony that the caller has authorized.  A KEK that leaves
  * the active state is replaced first, and every key under it is wrapped again under the new one.
  * WHY_NOT_FOUND: no such id; WHY_CONFLICT: SP 800-57 has no such transition, or keys still hang

@@ -21,6 +21,13 @@ static const unsigned transitions[] = {
     [KEY_STATE_DESTROYED] = 0,
 };
 
+bool keyring_may_change(enum key_state from, enum key_state to)
+{
+    assert(from >= KEY_STATE_PRE_ACTIVE && from <= KEY_STATE_DESTROYED);
+    return to >= KEY_STATE_PRE_ACTIVE && to <= KEY_STATE_DESTROYED &&
+           (transitions[from] & TO(to)) != 0;
+}
+
 static bool has_children(const struct keyring *ring, uint64_t key_id)
 {
     for (size_t i = 0; i < ring->entry_count; i++) {
@@ -54,7 +61,7 @@ STATUS keyring_change_state(struct keyring *ring, uint64_t key_id, enum key_stat
     ENSURE(state >= KEY_STATE_PRE_ACTIVE && state <= KEY_STATE_DESTROYED, WHY_BAD_INPUT);
     ENSURE(entry->info.level == KEY_LEVEL_KEK || entry->info.purpose != KEY_PURPOSE_INDEX,
            WHY_CONFLICT);
-    ENSURE((transitions[entry->info.state] & TO(state)) != 0, WHY_CONFLICT);
+    ENSURE(keyring_may_change(entry->info.state, state), WHY_CONFLICT);
 
     struct keyring_lane *lane = NULL;
     TRY(keyring_lane_find(ring, entry->info.tenant, entry->info.purpose, &lane));

@@ -70,7 +70,8 @@ STATUS code_run(struct keeper_op *op, struct cursor *in)
     TRY(find_token(op, op->tenant, op->object, &found, &op->problem));
     if (found.token.state == STORE_TOKEN_CONSUMED)
         return keeper_refuse(op, PROBLEM_TOKEN_CONSUMED, NULL, NULL);
-    TRY(find_view(op->keeper, op->tenant, found.token.record_id, &plain, &view));
+    struct status status = find_view(op->keeper, op->tenant, found.token.record_id, &plain, &view);
+    TRY(find_judge(op->keeper, view.key_id, status, &op->problem));
     buffer_add_counted(&note, op->object);
     buffer_add_counted(&note, card.purchase); /* The code itself is never hashed. */
     TRY(repeat_find(op, MESSAGE_CVV_STORE, &note, &repeat, &again, &row));

@@ -102,7 +102,11 @@
     X(STORE_UNAVAILABLE, 503, "store_unavailable", "The store takes no writes.")                   \
     X(AUDIT_UNAVAILABLE, 503, "audit_unavailable", "The audit log takes no entries.")              \
     X(VAULT_UNAVAILABLE, 503, "vault_unavailable", "The vault cannot be reached.")                 \
-    X(GATEWAY_TIMEOUT, 504, "gateway_timeout", "The gateway did not answer in time.")
+    X(GATEWAY_TIMEOUT, 504, "gateway_timeout", "The gateway did not answer in time.")              \
+    X(KEY_SUSPENDED, 503, "key_suspended",                                                         \
+      "The card's key is held back until the security team has decided about it.")                 \
+    X(KEY_COMPROMISED, 503, "key_compromised",                                                     \
+      "The card's key is compromised; the card opens again once it is sealed under another.")
 
 #define CONTRACT_PROBLEM_ENUM(name, status, code, title) PROBLEM_##name,
 enum problem_code { PROBLEM_NONE = 0, CONTRACT_PROBLEMS(CONTRACT_PROBLEM_ENUM) PROBLEM_COUNT };

@@ -42,6 +42,29 @@ STATUS find_token(struct keeper_op *op, const struct policy_tenant *tenant, cons
     return STATUS_OK;
 }
 
+uint32_t find_key_version(const struct keeper *keeper, uint64_t key_id)
+{
+    struct key_info info;
+
+    if (key_id == 0 || key_id > UINT32_MAX ||
+        !keyring_info_at(keeper->ring, (unsigned)(key_id - 1), &info))
+        return 0;
+    return info.version;
+}
+
+STATUS find_judge(const struct keeper *keeper, uint64_t key_id, struct status status,
+                  struct problem *out_problem)
+{
+    struct key_info info;
+
+    if (status.why != WHY_DENIED || key_id == 0 || key_id > UINT32_MAX ||
+        !keyring_info_at(keeper->ring, (unsigned)(key_id - 1), &info))
+        return status;
+    if (info.state == KEY_STATE_COMPROMISED)
+        problem_set(out_problem, PROBLEM_KEY_COMPROMISED, NULL, NULL);
+    return status;
+}
+
 STATUS find_view(struct keeper *keeper, const struct policy_tenant *tenant, uint64_t record_id,
                  struct buffer *plain, struct view *out_view)
 {
@@ -49,7 +72,11 @@ STATUS find_view(struct keeper *keeper, const struct policy_tenant *tenant, uint
     struct store_record record;
     size_t size = 0;
 
+    *out_view = (struct view){0};
     TRY(store_get_record(&keeper->store, record_id, &record));
+    uint64_t key_id = 0;
+    TRY(envelope_key_id(record.view, record.view_size, &key_id));
+    out_view->key_id = key_id;
     buffer_clear(plain);
     uint8_t *room = buffer_extend(plain, ENVELOPE_PLAIN_BYTES_MAX);
     ENSURE(room != NULL, WHY_NO_MEMORY);
@@ -58,5 +85,7 @@ STATUS find_view(struct keeper *keeper, const struct policy_tenant *tenant, uint
     struct cursor in = cursor_over(room, size);
     view_decode(&in, out_view);
     ENSURE(cursor_done(&in), WHY_FORGED);
+    out_view->key_id = key_id;
+    out_view->key_version = find_key_version(keeper, key_id);
     return STATUS_OK;
 }

@@ -17,6 +17,7 @@
 #include "keys/seal.h"
 #include "policies/audit_log.h"
 #include "policies/policy.h"
+#include "vault/approve.h"
 #include "vault/brand.h"
 #include "vault/cvv.h"
 #include "vault/message.h"
@@ -50,6 +51,7 @@ struct keeper {
     struct audit_log *log;
     struct cvv_cells *cvvs;
     uint64_t next_record;
+    struct approve_book approvals;
 
     int control_fd;
     int front_fd; /* -1: none. */

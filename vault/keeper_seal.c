@@ -149,6 +149,7 @@ static STATUS seal_load(struct keeper *keeper, int64_t now_ms)
     TRY(seal_read_numbers(keeper));
     if (keeper->next_record <= last_record)
         keeper->next_record = last_record + 1;
+    TRY(approve_open(keeper));
     TRY(seal_count_boot(keeper, &boot));
     return cvv_open(keeper->ring, boot, settings->production, settings->cvv_cells, &keeper->cvvs);
 }
@@ -337,6 +338,7 @@ void keeper_seal_drop(struct keeper *keeper)
     keyring_free(&keeper->ring);
     secret_free(&keeper->root);
     keeper->key_troubles = 0;
+    keeper->approvals = (struct approve_book){0};
     keeper->seal_shutting = false;
 }
 

@@ -102,6 +102,8 @@ static void state_second(struct keeper *keeper, int64_t now_ms)
     cvv_sweep(keeper->cvvs, now_ms, keeper->settings->cvv_cells);
     struct status status = keyring_tick(keeper->ring, now_ms);
     if (!failed(status))
+        status = approve_tick(keeper, now_ms);
+    if (!failed(status))
         status = store_sweep(&keeper->store, keeper->batch, now_ms, SWEEP_ROWS, &count);
     if (!failed(status))
         status = retention_sweep(keeper, now_ms);

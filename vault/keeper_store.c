@@ -78,7 +78,7 @@ static STATUS store_read(struct keeper *keeper)
     TRY(store_last_record(&keeper->store, &last_record));
     if (keeper->next_record <= last_record)
         keeper->next_record = last_record + 1;
-    return STATUS_OK;
+    return approve_open(keeper);
 }
 
 /* As far as it goes without a key: from here on the vault is sealed, and says so. */

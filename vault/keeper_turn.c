@@ -27,6 +27,16 @@ static const struct turn_row {
     {MESSAGE_BACKUP_STATE, POLICY_BACKUP_CREATE, keeper_backup_show, ALSO_SEALED},
     {MESSAGE_SEAL_STATE, POLICY_SEAL_READ, keeper_seal_show, ALSO_SEALED},
     {MESSAGE_SEAL_SHUT, POLICY_SEAL_MANAGE, keeper_seal_ask_shut, ALSO_SEALED},
+    {MESSAGE_KEYS, POLICY_KEY_READ, key_list_all, ONLY_OPEN},
+    {MESSAGE_KEY_SHOW, POLICY_KEY_READ, key_list_one, ONLY_OPEN},
+    {MESSAGE_KEY_SUSPEND, POLICY_KEY_CHANGE, key_change_suspend, ONLY_OPEN},
+    {MESSAGE_KEY_ACTIVATE, POLICY_KEY_CHANGE, key_change_activate, ONLY_OPEN},
+    {MESSAGE_KEY_DEACTIVATE, POLICY_KEY_CHANGE, key_change_deactivate, ONLY_OPEN},
+    {MESSAGE_KEY_COMPROMISE, POLICY_KEY_CHANGE, key_change_ask_compromise, ONLY_OPEN},
+    {MESSAGE_KEY_DESTROY, POLICY_KEY_CHANGE, key_change_ask_destroy, ONLY_OPEN},
+    {MESSAGE_APPROVALS, POLICY_KEY_READ, approve_list, ONLY_OPEN},
+    {MESSAGE_APPROVE, POLICY_KEY_APPROVE, approve_run, ONLY_OPEN},
+    {MESSAGE_APPROVE_CANCEL, POLICY_KEY_READ, approve_cancel, ONLY_OPEN},
 };
 
 struct keeper_mark keeper_mark(struct keeper *keeper)

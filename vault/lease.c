@@ -95,22 +95,30 @@ static STATUS lease_read_card(const uint8_t *plain, size_t size, struct message_
 
 /* The one door: from a record to a card in the clear, for as long as it takes to write it to the
  * relay. */
-static STATUS lease_open_card(struct keeper_op *op, const struct lease *lease, const char *token,
+static STATUS lease_open_card(struct keeper_op *op, struct lease *lease, const char *token,
                               uint64_t record_id, struct buffer *out)
 {
+    struct keeper *keeper = op->keeper;
     OWNED(secret_free) struct secret *plain = NULL;
     struct envelope_place place = find_place(lease->tenant->name, "card", record_id);
     struct message_lent_card card = {0};
     struct store_record record;
     size_t size = 0;
 
-    TRY(store_get_record(&op->keeper->store, record_id, &record));
+    TRY(store_get_record(&keeper->store, record_id, &record));
+    uint64_t key_id = 0;
+    TRY(envelope_key_id(record.card, record.card_size, &key_id));
+    if (approve_holds(keeper, key_id))
+        return lease_refuse(lease, PROBLEM_KEY_SUSPENDED, NULL, NULL);
     TRY(secret_new(SECRET_BYTES_MAX, &plain));
-    TRY(envelope_open(op->keeper->ring, &place, record.card, record.card_size, secret_bytes(plain),
-                      SECRET_BYTES_MAX, &size));
+    struct status status = envelope_open(keeper->ring, &place, record.card, record.card_size,
+                                         secret_bytes(plain), SECRET_BYTES_MAX, &size);
+    TRY(find_judge(keeper, key_id, status, &lease->problem));
     TRY(lease_read_card(secret_peek(plain), size, &card));
     (void)snprintf(card.token, sizeof card.token, "%s", token);
     message_lent_card_encode(&card, out);
+    lease->items[lease->item_count++] =
+        (struct audit_item){token, "ok", key_id, find_key_version(keeper, key_id)};
     return buffer_status(out);
 }
 
@@ -135,7 +143,6 @@ static STATUS lease_token(struct keeper_op *op, struct lease *lease, unsigned in
         TRY(store_put_token(&op->keeper->store, op->keeper->batch, found.key, &found.token));
     }
     memcpy(lease->token_keys[index], found.key, STORE_KEY_BYTES);
-    lease->items[lease->item_count++] = (struct audit_item){token, "ok"};
     return lease_open_card(op, lease, token, found.token.record_id, out);
 }
 
@@ -170,7 +177,7 @@ static STATUS lease_code(struct keeper_op *op, struct lease *lease, unsigned ind
     TRY(status);
     keeper_journal(op->keeper, KEEPER_CVV_LEASED, id);
     memcpy(lease->row.cvvs[lease->row.cvv_count++], id, CVV_ID_BYTES);
-    lease->items[lease->item_count++] = (struct audit_item){token, "ok"};
+    lease->items[lease->item_count++] = (struct audit_item){.object = token, .outcome = "ok"};
     buffer_add_counted(out, token);
     message_bytes_encode(secret_peek(cvv), secret_size(cvv), out);
     return buffer_status(out);

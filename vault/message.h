@@ -56,6 +56,16 @@ enum message_type {
     /* And from here on each is a caller and a text. */
     MESSAGE_SEAL_STATE = 96, /* GET /v1/seal */
     MESSAGE_SEAL_SHUT,       /* POST /v1/seal/seal */
+    MESSAGE_KEYS,            /* GET /v1/keys */
+    MESSAGE_KEY_SHOW,        /* GET /v1/keys/{id} */
+    MESSAGE_KEY_SUSPEND,     /* POST /v1/keys/{id}/suspend, and so on */
+    MESSAGE_KEY_ACTIVATE,
+    MESSAGE_KEY_DEACTIVATE,
+    MESSAGE_KEY_COMPROMISE,
+    MESSAGE_KEY_DESTROY,
+    MESSAGE_APPROVALS,      /* GET /v1/approvals */
+    MESSAGE_APPROVE,        /* POST /v1/approvals/{id} */
+    MESSAGE_APPROVE_CANCEL, /* DELETE /v1/approvals/{id} */
     MESSAGE_TYPE_END
 };
 #define MESSAGE_TEXT_QUESTIONS MESSAGE_AUDIT_HEAD

@@ -93,7 +93,7 @@ static STATUS sweep_one(struct keeper *keeper, const struct store_expiry_due *du
     if (due_ms > now_ms)
         return retention_move(keeper, due->key, &token, due_ms);
     TRY(erase_token(keeper, due->key, &token, now_ms));
-    swept->items[swept->count++] = (struct audit_item){object, "erased"};
+    swept->items[swept->count++] = (struct audit_item){.object = object, .outcome = "erased"};
     return STATUS_OK;
 }
 

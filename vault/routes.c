@@ -12,6 +12,8 @@
 
 #define TOKEN_SEGMENT "{token}"
 #define PATH_TOKEN    CONTRACT_PATH_TOKENS "/" TOKEN_SEGMENT
+#define PATH_KEY      CONTRACT_PATH_KEYS "/" TOKEN_SEGMENT
+#define PATH_APPROVAL CONTRACT_PATH_APPROVALS "/" TOKEN_SEGMENT
 
 /* What is matched first counts, so that no token can be called "batch". */
 static const struct route routes[] = {
@@ -28,6 +30,16 @@ static const struct route routes[] = {
     {"GET", CONTRACT_PATH_BACKUPS, MESSAGE_BACKUP_STATE, request_read_nothing},
     {"GET", CONTRACT_PATH_SEAL, MESSAGE_SEAL_STATE, request_read_text},
     {"POST", CONTRACT_PATH_SEAL "/seal", MESSAGE_SEAL_SHUT, request_read_text},
+    {"GET", CONTRACT_PATH_KEYS, MESSAGE_KEYS, request_read_text},
+    {"GET", PATH_KEY, MESSAGE_KEY_SHOW, request_read_text},
+    {"POST", PATH_KEY "/suspend", MESSAGE_KEY_SUSPEND, request_read_text},
+    {"POST", PATH_KEY "/activate", MESSAGE_KEY_ACTIVATE, request_read_text},
+    {"POST", PATH_KEY "/deactivate", MESSAGE_KEY_DEACTIVATE, request_read_text},
+    {"POST", PATH_KEY "/compromise", MESSAGE_KEY_COMPROMISE, request_read_text},
+    {"POST", PATH_KEY "/destroy", MESSAGE_KEY_DESTROY, request_read_text},
+    {"GET", CONTRACT_PATH_APPROVALS, MESSAGE_APPROVALS, request_read_text},
+    {"POST", PATH_APPROVAL, MESSAGE_APPROVE, request_read_text},
+    {"DELETE", PATH_APPROVAL, MESSAGE_APPROVE_CANCEL, request_read_text},
 };
 
 #define ROUTES_COUNT (sizeof routes / sizeof routes[0])

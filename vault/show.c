@@ -13,13 +13,15 @@ STATUS show_run(struct keeper_op *op, struct cursor *in)
     cursor_text(in, op->object, sizeof op->object);
     ENSURE(cursor_done(in), WHY_BAD_INPUT);
     TRY(find_token(op, op->tenant, op->object, &found, &op->problem));
-    TRY(find_view(op->keeper, op->tenant, found.token.record_id, &plain, &view));
+    struct status status = find_view(op->keeper, op->tenant, found.token.record_id, &plain, &view);
+    TRY(find_judge(op->keeper, view.key_id, status, &op->problem));
     if (keeper_may(op, POLICY_CARD_MATCH)) {
         struct store_same_card same;
         TRY(store_get_same_card(&op->keeper->store, found.token.fingerprint, &same));
         tokenize_card_id(&same, view.card_id);
     }
-    struct audit_entry entry = {.object = op->object};
+    struct audit_entry entry = {
+        .object = op->object, .key_id = view.key_id, .key_version = view.key_version};
     TRY(keeper_record(op, &entry));
     struct buffer *out = keeper_answer(op, MESSAGE_VIEW);
     buffer_add_u8(out, 0);

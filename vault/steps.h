@@ -25,6 +25,23 @@ STATUS keeper_backup_ask(struct keeper_op *op, struct cursor *in);
 STATUS keeper_backup_show(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_show(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_ask_shut(struct keeper_op *op, struct cursor *in);
+STATUS key_list_all(struct keeper_op *op, struct cursor *in);
+STATUS key_list_one(struct keeper_op *op, struct cursor *in);
+STATUS key_change_suspend(struct keeper_op *op, struct cursor *in);
+STATUS key_change_activate(struct keeper_op *op, struct cursor *in);
+STATUS key_change_deactivate(struct keeper_op *op, struct cursor *in);
+STATUS key_change_ask_compromise(struct keeper_op *op, struct cursor *in);
+STATUS key_change_ask_destroy(struct keeper_op *op, struct cursor *in);
+
+/* --- what two persons want: by kind, an approve_fn of approve.h --- */
+STATUS key_change_compromise(struct keeper_op *op, const struct approve_request *request,
+                             struct json_writer *out);
+STATUS key_change_destroy(struct keeper_op *op, const struct approve_request *request,
+                          struct json_writer *out);
+
+/* A number of a query; "" is 0. */
+STATUS key_list_number(struct keeper_op *op, const char *text, const char *field,
+                       uint64_t *out_number);
 
 /* --- find.c: from a token to its row and record --- */
 struct found {
@@ -34,9 +51,14 @@ struct found {
 /* The token's row within `tenant`; erased, expired and consumed are told apart by code. */
 STATUS find_token(struct keeper_op *op, const struct policy_tenant *tenant, const char *text,
                   struct found *out_found, struct problem *out_problem);
-/* Its masked view; the metadata is lent from `plain`, which the caller frees. */
+/* Its masked view; the metadata is lent from `plain`, which the caller frees.  The view's key is
+ * known also where it does not open. */
 STATUS find_view(struct keeper *keeper, const struct policy_tenant *tenant, uint64_t record_id,
                  struct buffer *plain, struct view *out_view);
+/* Why a record does not open, where it is its key's state: `status` is what opening it said. */
+STATUS find_judge(const struct keeper *keeper, uint64_t key_id, struct status status,
+                  struct problem *out_problem);
+uint32_t find_key_version(const struct keeper *keeper, uint64_t key_id);
 struct envelope_place find_place(const char *tenant, const char *purpose, uint64_t record_id);
 
 /* --- code.c: a CVV on its way into its cell --- */

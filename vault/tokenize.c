@@ -21,7 +21,7 @@
 #define TOKENIZE_VIEW_STEP   128u /* Views are padded to multiples of this. */
 #define TOKENIZE_CARD_PADDED 192u /* Every card is padded to this. */
 #define TOKENIZE_DRAWS_MAX   16u
-#define TOKENIZE_ITEMS_MAX   500u /* An entry has room for about 900. */
+#define TOKENIZE_ITEMS_MAX   400u /* An entry has room for about 500. */
 
 /* One card on its way. */
 struct tokenize {
@@ -32,7 +32,6 @@ struct tokenize {
     struct store_same_card same;
     uint8_t token_key[STORE_KEY_BYTES];
     uint64_t record_id;
-    uint64_t key_id;
     struct view view;
     struct code code; /* token "" where no CVV came along. */
 };
@@ -117,7 +116,7 @@ static STATUS tokenize_earlier(struct keeper_op *op, struct tokenize *card, stru
     struct status status = find_view(op->keeper, op->tenant, card->same.record_id, plain, &view);
     if (status.why == WHY_NOT_FOUND)
         return STATUS_OK;
-    TRY(status);
+    TRY(find_judge(op->keeper, view.key_id, status, &op->problem));
     if (failed(find_token(op, op->tenant, view.token, &found, &ignored)) ||
         found.token.state != STORE_TOKEN_LIVE || view.exp_month != card->view.exp_month ||
         view.exp_year != card->view.exp_year || view.format != card->view.format ||
@@ -173,8 +172,8 @@ static STATUS tokenize_seal_view(struct keeper_op *op, struct tokenize *card, st
     view_encode(&card->view, &plain);
     TRY(buffer_status(&plain));
     size_t padded = (plain.size + TOKENIZE_VIEW_STEP - 1) / TOKENIZE_VIEW_STEP * TOKENIZE_VIEW_STEP;
-    return envelope_seal(op->keeper->ring, card->key_id, ENVELOPE_AES_256_GCM, &place, plain.bytes,
-                         plain.size, padded, out);
+    return envelope_seal(op->keeper->ring, card->view.key_id, ENVELOPE_AES_256_GCM, &place,
+                         plain.bytes, plain.size, padded, out);
 }
 
 /* The card as it is kept: u8 size and digits, month, year, u8 size and name.  lease.c reads it. */
@@ -198,8 +197,8 @@ static STATUS tokenize_seal_card(struct keeper_op *op, struct tokenize *card, st
     if (card->sent->name_size > 0)
         memcpy(bytes + at, card->sent->name, card->sent->name_size);
     at += card->sent->name_size;
-    return envelope_seal(op->keeper->ring, card->key_id, ENVELOPE_AES_256_GCM, &place, bytes, at,
-                         TOKENIZE_CARD_PADDED, out);
+    return envelope_seal(op->keeper->ring, card->view.key_id, ENVELOPE_AES_256_GCM, &place, bytes,
+                         at, TOKENIZE_CARD_PADDED, out);
 }
 
 static STATUS tokenize_put(struct keeper_op *op, struct tokenize *card)
@@ -215,7 +214,9 @@ static STATUS tokenize_put(struct keeper_op *op, struct tokenize *card)
     };
 
     card->record_id = keeper->next_record++;
-    TRY(keyring_use(keeper->ring, op->tenant->name, KEY_PURPOSE_CARD, op->now_ms, &card->key_id));
+    TRY(keyring_use(keeper->ring, op->tenant->name, KEY_PURPOSE_CARD, op->now_ms,
+                    &card->view.key_id));
+    card->view.key_version = find_key_version(keeper, card->view.key_id);
     TRY(tokenize_seal_view(op, card, &view));
     TRY(tokenize_seal_card(op, card, &sealed));
     TRY(store_put_record(&keeper->store, keeper->batch, card->record_id, &view, &sealed));
@@ -287,7 +288,9 @@ static STATUS tokenize_one(struct keeper_op *op, const struct message_card *sent
     TRY(status);
     tokenize_note(&card, &note);
     TRY(repeat_keep(op, MESSAGE_TOKENIZE, repeat, &note));
-    struct audit_entry entry = {.object = card.view.token, .key_id = card.key_id};
+    struct audit_entry entry = {.object = card.view.token,
+                                .key_id = card.view.key_id,
+                                .key_version = card.view.key_version};
     TRY(keeper_record(op, &entry));
     struct buffer *out = keeper_answer(op, MESSAGE_VIEW);
     buffer_add_u8(out, 0);
@@ -329,7 +332,8 @@ static STATUS tokenize_batch_card(struct keeper_op *op, const struct message_car
         view_encode(&card.view, &batch->views);
         tokenize_note(&card, &batch->notes);
         memcpy(batch->tokens[index], card.view.token, sizeof card.view.token);
-        batch->items[index] = (struct audit_item){batch->tokens[index], "ok"};
+        batch->items[index] = (struct audit_item){batch->tokens[index], "ok", card.view.key_id,
+                                                  card.view.key_version};
         return STATUS_OK;
     }
     keeper_rewind(op->keeper, &mark, op->now_ms);
@@ -344,7 +348,7 @@ static STATUS tokenize_batch_card(struct keeper_op *op, const struct message_car
     problem_encode(&op->problem, &batch->views);
     buffer_add_u8(&batch->notes, 0);
     problem_encode(&op->problem, &batch->notes);
-    batch->items[index] = (struct audit_item){NULL, problem_name(op->problem.code)};
+    batch->items[index] = (struct audit_item){.outcome = problem_name(op->problem.code)};
     return STATUS_OK;
 }
 

@@ -51,7 +51,7 @@ static STATUS again_view(struct keeper_op *op, struct cursor *kept, struct buffe
     struct status status = find_view(op->keeper, op->tenant, record_id, plain, out_view);
     if (status.why == WHY_NOT_FOUND)
         return keeper_refuse(op, PROBLEM_ERASED, NULL, NULL);
-    TRY(status);
+    TRY(find_judge(op->keeper, out_view->key_id, status, &op->problem));
     memcpy(out_view->cvv_token, code.token, sizeof out_view->cvv_token);
     out_view->cvv_expires_ms = code.expires_ms;
     return keeper_may(op, POLICY_CARD_MATCH) ? again_card_id(op, out_view) : STATUS_OK;
@@ -81,8 +81,9 @@ static STATUS again_one(struct keeper_op *op, bool batch, struct cursor *kept, s
         problem_encode(&op->problem, &again->views);
     char *token = again->tokens[again->count];
     memcpy(token, view.token, sizeof view.token);
-    again->items[again->count++] = good ? (struct audit_item){token, REPEAT_OUTCOME}
-                                        : (struct audit_item){NULL, problem_name(op->problem.code)};
+    again->items[again->count++] =
+        good ? (struct audit_item){token, REPEAT_OUTCOME, view.key_id, view.key_version}
+             : (struct audit_item){.outcome = problem_name(op->problem.code)};
     return STATUS_OK;
 }
 
@@ -90,7 +91,10 @@ static STATUS again_record(struct keeper_op *op, bool batch, const struct again 
 {
     if (batch)
         return tokenize_record(op, again->items, again->count, REPEAT_OUTCOME);
-    struct audit_entry entry = {.outcome = REPEAT_OUTCOME, .object = again->tokens[0]};
+    struct audit_entry entry = {.outcome = REPEAT_OUTCOME,
+                                .object = again->tokens[0],
+                                .key_id = again->items[0].key_id,
+                                .key_version = again->items[0].key_version};
     return keeper_record(op, &entry);
 }
 

@@ -39,6 +39,10 @@ struct view {
     char card_id[VIEW_CARD_ID_CHARS + 1];   /* "": not for this caller. */
     char cvv_token[CONTRACT_TOKEN_MAX + 1]; /* "": none. */
     int64_t cvv_expires_ms;
+
+    /* Only for entries: what the record is sealed under; 0 where nobody looked. */
+    uint64_t key_id;
+    uint32_t key_version;
 };
 
 /* The names of enum policy_format, in its order, NULL-terminated. */
