@@ -7,6 +7,17 @@
 #include "vault/steps.h"
 #include "vault/store_expiry.h"
 
+const char *erase_is_mark(const void *key, size_t key_size)
+{
+    static const char *const marks[] = {ERASE_MARK_RECORDS, ERASE_MARK_UNPURGED, ERASE_MARK_PURGED,
+                                        ERASE_MARK_REVIEW};
+
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        if (strlen(marks[i]) == key_size && memcmp(marks[i], key, key_size) == 0)
+            return marks[i];
+    return NULL;
+}
+
 /* The same-card row goes with the card's last token.  Before that it forgets the record, and keeps
  * the card's id for the others. */
 static STATUS erase_unlink(struct keeper *keeper, const struct store_token *token)

@@ -17,6 +17,11 @@
 #define ERASE_MARK_RECORDS  "records"  /* No record has this number or a higher one, or had it. */
 #define ERASE_MARK_UNPURGED "unpurged" /* Since when deleted rows wait for a purge; 0: none do. */
 
+#define ERASE_MARK_PURGED   "purged" /* When the last purge ended. */
+#define ERASE_MARK_REVIEW   "review" /* Of which retentions all tokens have their times. */
+/* The mark whose key this is; NULL: none's. */
+const char *erase_is_mark(const void *key, size_t key_size);
+
 /* Deletes what belongs to the token at `key`, which is not erased yet.  Who asks for it later is
  * told that it is erased; or, where its own time was over, that it has expired. */
 STATUS erase_token(struct keeper *keeper, const uint8_t key[static STORE_KEY_BYTES],

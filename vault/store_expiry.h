@@ -19,6 +19,12 @@ struct store_expiry_due {
     uint8_t key[STORE_KEY_BYTES];
 };
 
+#define STORE_EXPIRY_ROW_BYTES (8u + 1u + STORE_KEY_BYTES)
+/* A row's key, and back.  WHY_FORGED: it is of no token. */
+void store_expiry_encode(const struct store_expiry_due *due,
+                         uint8_t out[static STORE_EXPIRY_ROW_BYTES]);
+STATUS store_expiry_decode(const uint8_t *row, size_t size, struct store_expiry_due *out_due);
+
 /* Neither does anything where `due_ms` is 0. */
 void store_expiry_put(struct store *store, struct db_batch *batch, int64_t due_ms,
                       const uint8_t key[static STORE_KEY_BYTES]);

@@ -10,6 +10,8 @@
 
 #include "base/own.h"
 #include "keys/fingerprint.h"
+#include "vault/erase.h"
+#include "vault/store_expiry.h"
 #include "vault/verify.h"
 
 #define EXPIRY_BYTES (8u + 1u + STORE_KEY_BYTES)
@@ -138,6 +140,25 @@ static STATUS check_record(struct verify *verify, struct row *row)
 
 /* --- tokens, and the rows that say which card is the same --- */
 
+/* What says when a token goes by itself, and the token, name each other. */
+static STATUS token_expiry(struct verify *verify, struct row *row, const struct store_token *token)
+{
+    struct store_expiry_due due = {.due_ms = token->due_ms};
+    uint8_t expiry[STORE_EXPIRY_ROW_BYTES];
+
+    if (token->due_ms == 0)
+        return STATUS_OK;
+    memcpy(due.key, row->key, sizeof due.key);
+    store_expiry_encode(&due, expiry);
+    struct status status =
+        db_get(verify->keeper.db, STORE_EXPIRIES, expiry, sizeof expiry, &verify->row);
+    if (status.why != WHY_NOT_FOUND)
+        return status;
+    struct verify_place place = {STORE_EXPIRIES, expiry, sizeof expiry};
+    verify_find(verify, &place, VERIFY_MISSING, "a token goes then, and nothing erases it");
+    return STATUS_OK;
+}
+
 static STATUS check_token(struct verify *verify, struct row *row)
 {
     struct store *store = &verify->keeper.store;
@@ -151,6 +172,7 @@ static STATUS check_token(struct verify *verify, struct row *row)
     }
     if (token.state == STORE_TOKEN_ERASED)
         return STATUS_OK;
+    TRY(token_expiry(verify, row, &token));
     struct status status = store_get_record(store, token.record_id, &record);
     if (status.why == WHY_NOT_FOUND) {
         uint8_t key[8];
@@ -257,8 +279,29 @@ static STATUS check_repeat(struct verify *verify, struct row *row)
     return STATUS_OK;
 }
 
+static STATUS check_token_expiry(struct verify *verify, struct row *row,
+                                 const struct store_expiry_due *due)
+{
+    struct store_token token;
+    struct status status = store_get_token(&verify->keeper.store, due->key, &token);
+
+    if (row->value_size != 0)
+        wrong(row, VERIFY_UNAUTHENTIC, "it is not of a form that was ever written");
+    else if (status.why == WHY_NOT_FOUND)
+        wrong(row, VERIFY_ORPHANED, "the token that it is to erase is not there");
+    else if (!failed(status) && token.state == STORE_TOKEN_ERASED)
+        wrong(row, VERIFY_ROLLED_BACK, "the token that it is to erase is erased");
+    else if (!failed(status) && token.due_ms != due->due_ms)
+        wrong(row, VERIFY_ROLLED_BACK, "its token goes at another time");
+    return STATUS_OK;
+}
+
 static STATUS check_expiry(struct verify *verify, struct row *row)
 {
+    struct store_expiry_due due;
+
+    if (!failed(store_expiry_decode(row->key, row->key_size, &due)))
+        return check_token_expiry(verify, row, &due);
     struct store *store = &verify->keeper.store;
     int64_t when_ms = (int64_t)id_of(row->key);
     const uint8_t *key = row->key + 9;
@@ -296,6 +339,13 @@ static STATUS check_meta(struct verify *verify, struct row *row)
     if (row->key_size == sizeof seal && memcmp(row->key, seal, sizeof seal) == 0) {
         verify->has_seal = true;
         return verify_seal_row(verify, row->value, row->value_size);
+    }
+    if (erase_is_mark(row->key, row->key_size)) {
+        uint64_t mark = 0;
+        if (failed(store_get_mark(&verify->keeper.store, erase_is_mark(row->key, row->key_size),
+                                  &mark)))
+            wrong(row, VERIFY_UNAUTHENTIC, "its seal does not hold");
+        return STATUS_OK;
     }
     if (row->key_size != sizeof boots || memcmp(row->key, boots, sizeof boots) != 0) {
         wrong(row, VERIFY_UNAUTHENTIC, "no row of that name is ever written");
