@@ -3,7 +3,7 @@
 import os
 import signal
 
-from harness import check, equal, pay, problem, wait_until
+from harness import VISA, check, equal, pay, problem, wait_until
 from rounds import rounds
 
 SOAK = True
@@ -56,8 +56,17 @@ def _fresh_key(system):
     return token, _active(system)["id"]
 
 
+def _lease(system, token):
+    """The result of a lease that the relay asks for."""
+    answer = system.vault("relay").post("/v1/leases", {"leases": [
+        {"submission_id": f"sub_{os.urandom(6).hex()}", "destination": "sandbox",
+         "purpose": "payment", "on_behalf_of": "shop", "tokens": [token], "cvv_tokens": []}]})
+    equal(answer.status, 200, f"leasing: {answer!r}")
+    return answer.json["results"][0]
+
+
 def the_list_is_filtered_and_paged(system):
-    system.token()
+    system.token(cvv="123")
     every = _keys(system)
     equal([one["id"] for one in every], list(range(1, len(every) + 1)), "ids without a gap")
     for name in ("purpose", "state"):
@@ -78,6 +87,14 @@ def a_key_is_shown_with_everything_but_its_bytes(system):
     check(shown["expires_at"] > shown["created_at"], "it has a period")
     for name in ("999999", "0", "-1", "x", "1x", "key_1"):
         problem(system.vault("security").get(f"/v1/keys/{name}"), 404, "not_found")
+        for what in ("suspend", "compromise", "destroy"):
+            problem(_change(system, name, what), 404, "not_found")
+    for body in ({"reason": ""}, {"reason": 1}, {"reason": "x" * 201}):
+        problem(_change(system, shown["id"], "suspend", body=body), 422, "invalid_field", "/reason")
+    problem(_change(system, shown["id"], "suspend", body={"force": True}), 422, "unknown_field")
+    problem(_change(system, shown["id"], "suspend", body={"reason": f"card {VISA}"}), 422,
+            "card_in_free_text", "/reason")
+    equal(_key(system, shown["id"])["state"], "active", "as it was")
 
 
 def who_lacks_the_right_neither_sees_nor_moves_a_key(system):
@@ -88,6 +105,7 @@ def who_lacks_the_right_neither_sees_nor_moves_a_key(system):
         problem(system.vault(who).get(f"/v1/keys/{key}"), 403, "denied")
         problem(system.vault(who).get("/v1/approvals"), 403, "denied")
         problem(system.vault(who).post("/v1/approvals/apr_1"), 403, "denied")
+        problem(system.vault(who).delete("/v1/approvals/apr_1"), 403, "denied")
         for what in ("suspend", "activate", "deactivate", "compromise", "destroy"):
             problem(_change(system, key, what, who), 403, "denied")
     equal(_key(system, key)["state"], "active", "as it was")
@@ -123,6 +141,7 @@ def a_request_for_compromise_holds_the_key_at_once_and_its_approval_is_final(sys
     equal((shown["state"], shown["held"]), ("suspended", True), "held")
     refused = pay(system, token)
     equal((refused.status, refused.json["code"]), (503, "key_suspended"), "no lease")
+    equal(_lease(system, token)["code"], "key_suspended", "asked by hand")
     equal(system.vault().get(f"/v1/tokens/{token}").status, 200, "its mask is shown")
     problem(_change(system, key, "activate"), 409, "state_conflict")
     done = _approve(system, request)
@@ -130,6 +149,7 @@ def a_request_for_compromise_holds_the_key_at_once_and_its_approval_is_final(sys
     equal(done.json["result"]["key"]["state"], "compromised", "final")
     refused = pay(system, token)
     equal((refused.status, refused.json["code"]), (503, "key_compromised"), "no lease")
+    equal(_lease(system, token)["code"], "key_compromised", "asked by hand")
     problem(system.vault().get(f"/v1/tokens/{token}"), 503, "key_compromised")
     equal(pay(system, system.token()["token"]).status, 200, "new cards have another key")
     check('"key_compromised"' in system.log("vault"), "an alarm in the log")
@@ -180,6 +200,8 @@ def a_request_is_made_once_and_ends_once(system):
     equal(listed[request["approval"]], "cancelled", "in the list")
     equal(system.vault("security").get("/v1/approvals?state=waiting").json["approvals"], [],
           "none waits")
+    for query in ("state", "after=apr_1", "kind=x"):
+        equal(system.vault("security").get(f"/v1/approvals?{query}").status, 422, query)
 
 
 def a_late_approval_is_refused_and_the_key_stays_held(system):
@@ -191,6 +213,8 @@ def a_late_approval_is_refused_and_the_key_stays_held(system):
     found = problem(_approve(system, request), 409, "state_conflict")
     check("ask for it again" in found["detail"], found["detail"])
     equal(pay(system, token).json["code"], "key_suspended", "held all the same")
+    late = system.vault("security").get("/v1/approvals?state=expired").json["approvals"]
+    equal([one["approval"] for one in late], [request["approval"]], "what is late")
     again = _ask(system, key, "compromise")
     equal(system.vault("security").delete(f"/v1/approvals/{again['approval']}").status, 200, "")
     equal(pay(system, token).status, 200, "who cancels lets it go")

@@ -17,6 +17,7 @@ METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 ELSEWHERE = {
     "vault #/components/schemas/Code=store_unavailable": "tests/base/db_damage_test.c",
     "vault #/components/schemas/Code=audit_unavailable": "tests/base/db_damage_test.c",
+    "vault #/components/schemas/KeyState=pre-active": "tests/keys/keyring_test.c",
     "relay #/components/schemas/Code=store_unavailable": "tests/relay/ledger_test.c",
     "relay #/components/schemas/Code=audit_unavailable": "tests/relay/ledger_test.c",
     "relay #/components/schemas/Code=busy": "tests/relay/submit_test.c",
