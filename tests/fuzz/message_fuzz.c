@@ -74,6 +74,7 @@ static void recode(unsigned kind, struct cursor *in, struct buffer *out)
     struct message_caller caller;
     struct message_settlement settlement;
     struct message_lent_card lent;
+    struct message_text text;
     struct problem problem;
 
     if (kind == 0) {
@@ -96,6 +97,10 @@ static void recode(unsigned kind, struct cursor *in, struct buffer *out)
         problem_decode(in, &problem);
         if (!in->bad)
             problem_encode(&problem, out);
+    } else if (kind == 7) {
+        message_text_decode(in, &text);
+        if (!in->bad)
+            message_text_encode(&text, out);
     } else {
         view_recode(in, out);
     }
@@ -108,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     struct cursor in = cursor_over(data + 1, size - 1);
-    recode(data[0] % 7, &in, &out);
+    recode(data[0] % 8, &in, &out);
     require(in.at <= in.size);
     if (in.bad)
         return 0;

@@ -44,6 +44,7 @@ static void frame_check(enum message_type type, const struct request *request,
     struct message_card card;
     struct message_lease lease;
     struct message_settlement settlement;
+    struct message_text text;
     char token[CONTRACT_TOKEN_MAX + 1];
 
     message_caller_decode(&in, &caller);
@@ -64,6 +65,10 @@ static void frame_check(enum message_type type, const struct request *request,
         (void)cursor_u64(&in);
         uint32_t limit = cursor_u32(&in);
         require(limit <= 256 && (limit > 0 || !request_is_good(request)));
+    }
+    if (type >= MESSAGE_SEAL_STATE && request_is_good(request)) {
+        message_text_decode(&in, &text);
+        require(text.body_size <= MESSAGE_TEXT_BODY_MAX);
     }
     require(cursor_done(&in));
 }
@@ -115,6 +120,7 @@ static void request_run(const struct routes_result *found, const char *query, co
                               .content_type = type[0] == '\0' ? NULL : type,
                               .body = (uint8_t *)copy,
                               .body_size = size,
+                              .certificate = "",
                               .now_ms = NOW_MS,
                               .nodes = nodes};
 

@@ -48,6 +48,14 @@ static const struct message_lease lease = {
 static const struct message_settlement settlement = {
     .lease_id = "lease_1", .submission = "sub_1", .outcome = MESSAGE_OUTCOME_SENT_NO_ANSWER};
 
+static const struct message_text text = {
+    .certificate = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+    .segment = "job_17",
+    .query = "state=active",
+    .body = (const uint8_t *)"{\"reason\":\"a drill\"}",
+    .body_size = 20,
+};
+
 static const struct message_lent_card lent = {
     .token = "tok_a",
     .number = (const uint8_t *)"378282246310005",
@@ -59,7 +67,7 @@ static const struct message_lent_card lent = {
 };
 
 /* Each kind of body: a good one, and what decoding and encoding again makes of any. */
-enum kind { CALLER, CARD, LEASE, SETTLEMENT, LENT_CARD, KIND_COUNT };
+enum kind { CALLER, CARD, LEASE, SETTLEMENT, LENT_CARD, TEXT, KIND_COUNT };
 
 static void encode(enum kind kind, struct buffer *out)
 {
@@ -79,6 +87,9 @@ static void encode(enum kind kind, struct buffer *out)
     case LENT_CARD:
         message_lent_card_encode(&lent, out);
         break;
+    case TEXT:
+        message_text_encode(&text, out);
+        break;
     case KIND_COUNT:
         break;
     }
@@ -92,6 +103,7 @@ static void encode_again(enum kind kind, struct cursor *in, struct buffer *out)
         struct message_lease lease;
         struct message_settlement settlement;
         struct message_lent_card lent;
+        struct message_text text;
     } got;
 
     memset(&got, 0xa5, sizeof got); /* Decoding leaves nothing of what was there. */
@@ -120,6 +132,11 @@ static void encode_again(enum kind kind, struct cursor *in, struct buffer *out)
         message_lent_card_decode(in, &got.lent);
         if (!in->bad)
             message_lent_card_encode(&got.lent, out);
+        break;
+    case TEXT:
+        message_text_decode(in, &got.text);
+        if (!in->bad)
+            message_text_encode(&got.text, out);
         break;
     case KIND_COUNT:
         break;
