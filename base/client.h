@@ -20,6 +20,7 @@
 #include "base/loop.h"
 #include "base/status.h"
 
+struct tls_pem;
 struct client;    /* Connections kept open for re-use. */
 struct client_op; /* One request under way. */
 
@@ -53,8 +54,9 @@ struct client_request {
     const char *authorities; /* PEM bundle; NULL: the system's. */
     const char *certificate; /* Client certificate and key, PEM paths; NULL: none. */
     const char *key;
-    const char *pins; /* "sha256//…;sha256//…" of the SPKI, or NULL. */
-    bool tls13_only;  /* Otherwise TLS 1.2 and up. */
+    const struct tls_pem *identity; /* Instead of the three, from memory; copied; or NULL. */
+    const char *pins;               /* "sha256//…;sha256//…" of the SPKI, or NULL. */
+    bool tls13_only;                /* Otherwise TLS 1.2 and up. */
     int64_t connect_ms;
     int64_t total_ms;
     size_t answer_bytes_max; /* Of the body; headers are bounded at 64 KiB. */

@@ -15,6 +15,7 @@
 
 #include "base/encode.h"
 #include "base/own.h"
+#include "base/tls_files.h"
 
 #define HEAD_BYTES_MAX   (64u * 1024u)
 #define TARGET_BYTES_MAX 8192u
@@ -308,6 +309,28 @@ static STATUS op_set_addresses(struct client_op *op, const struct client_request
     return STATUS_OK;
 }
 
+static struct curl_blob blob_of(const struct buffer *bytes)
+{
+    return (struct curl_blob){.data = bytes->bytes, .len = bytes->size, .flags = CURL_BLOB_COPY};
+}
+
+/* libcurl compares them when it looks for a connection: one that was made with another certificate
+ * is not used again. */
+static STATUS op_set_identity(struct client_op *op, const struct tls_pem *identity)
+{
+    struct curl_blob certificate = blob_of(&identity->certificate);
+    struct curl_blob key = blob_of(&identity->key);
+    struct curl_blob authorities = blob_of(&identity->authorities);
+
+    assert(identity->authorities.size > 0); /* Else libcurl would believe the host's. */
+    SET(CURLOPT_SSLCERT_BLOB, &certificate);
+    SET(CURLOPT_SSLKEY_BLOB, &key);
+    SET(CURLOPT_CAINFO_BLOB, &authorities);
+    SET(CURLOPT_CAINFO, NULL);
+    SET(CURLOPT_CAPATH, NULL);
+    return STATUS_OK;
+}
+
 static STATUS op_set_trust(struct client_op *op, const struct client_request *request)
 {
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
@@ -315,11 +338,13 @@ static STATUS op_set_trust(struct client_op *op, const struct client_request *re
     SET(CURLOPT_SSLVERSION,
         (long)(request->tls13_only ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2));
     SET(CURLOPT_SSL_CTX_FUNCTION, op_on_ssl);
-    if (request->authorities != NULL) {
+    if (request->identity != NULL)
+        TRY(op_set_identity(op, request->identity));
+    else if (request->authorities != NULL) {
         SET(CURLOPT_CAINFO, request->authorities);
         SET(CURLOPT_CAPATH, NULL); /* Else the system's folder would be trusted beside the file. */
     }
-    if (request->certificate != NULL) {
+    if (request->identity == NULL && request->certificate != NULL) {
         SET(CURLOPT_SSLCERT, request->certificate);
         SET(CURLOPT_SSLKEY, request->key);
     }

@@ -49,6 +49,7 @@ static void accept_on_close(void *owner)
     http_meter_open(server, -1);
     http_linger_begin(conn);
     buffer_free(&conn->said);
+    SSL_CTX_free(conn->context);
     free(conn);
 }
 
@@ -156,13 +157,19 @@ static void conn_begin(struct http_listener *listener, h2o_socket_t *sock)
     sock->on_close.cb = accept_on_close;
     sock->on_close.data = conn;
     gettimeofday(&conn->connected_at, NULL);
-    if (listener->accept.ssl_ctx == NULL) {
+    if (listener->tls == NULL) {
         h2o_http1_accept(&listener->accept, sock, conn->connected_at);
         return;
     }
+    /* The one in force, which may be another than before; it is held, for libh2o looks into it
+     * again when the first bytes are there. */
+    SSL_CTX *context = tls_server_context(listener->tls);
+    SSL_CTX_set_info_callback(context, accept_on_tls);
+    (void)SSL_CTX_up_ref(context);
+    conn->context = context;
     conn->shaking = true;
     http_frames_begin(&conn->frames, conn->idle_since_ms);
-    h2o_socket_ssl_handshake(sock, listener->accept.ssl_ctx, NULL, accept_on_handshake);
+    h2o_socket_ssl_handshake(sock, context, NULL, accept_on_handshake);
 }
 
 static void accept_on_readable(h2o_socket_t *sock, const char *error);
@@ -323,10 +330,7 @@ STATUS http_accept_open(struct http_server *server, struct http_listen *where, c
     listener->tag = where->tag;
     listener->accept.ctx = &server->context;
     listener->accept.hosts = server->config.hosts;
-    if (where->tls != NULL) {
-        listener->accept.ssl_ctx = tls_server_context(where->tls);
-        SSL_CTX_set_info_callback(listener->accept.ssl_ctx, accept_on_tls);
-    }
+    listener->tls = where->tls;
     listener->sock = h2o_evloop_socket_create(server->context.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     listener->sock->data = listener;
     h2o_socket_read_start(listener->sock, accept_on_readable);

@@ -40,6 +40,7 @@ struct http_listener {
     struct http_server *server;
     h2o_socket_t *sock; /* NULL when closed. */
     h2o_accept_ctx_t accept;
+    struct tls_server *tls; /* NULL: plain HTTP. */
     void *tag;
     bool paused;
 };
@@ -56,6 +57,7 @@ struct http_conn {
     struct http_server *server;
     struct http_listener *listener;
     h2o_socket_t *sock;
+    void *context; /* The SSL_CTX that it began with; held. */
     struct tls_peer peer;
     char address[HTTP_ADDRESS_SIZE];
     struct timeval connected_at; /* By libh2o's clock. */

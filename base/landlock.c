@@ -91,6 +91,7 @@ static uint64_t rights_of(enum landlock_reach reach)
     case LANDLOCK_KEEP:
         return KEEP_FILES;
     case LANDLOCK_READ:
+    case LANDLOCK_BESIDE:
     default:
         return READ_FILE;
     }
@@ -115,7 +116,7 @@ static STATUS path_add(int ruleset, const struct ruleset *rules, const struct la
     const char *name = path->path;
     struct stat info;
 
-    if (path->reach == LANDLOCK_OF_FILE) {
+    if (path->reach == LANDLOCK_OF_FILE || path->reach == LANDLOCK_BESIDE) {
         TRY(folder_of(path->path, folder, sizeof folder));
         name = folder;
     }

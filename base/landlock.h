@@ -16,6 +16,7 @@
 
 enum landlock_reach {
     LANDLOCK_READ,    /* A file, or every file below a folder. */
+    LANDLOCK_BESIDE,  /* As LANDLOCK_READ, for the folder that the file is in: others replace it. */
     LANDLOCK_APPEND,  /* A file is written: /dev/null. */
     LANDLOCK_REPLACE, /* Files of a folder are written, renamed and removed, and not read. */
     LANDLOCK_KEEP,    /* A folder is its own: all that can be done with files. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -73,6 +74,17 @@ static void signal_all(struct supervisor *supervisor, int number)
             kill(child_at(supervisor, i)->pid, number);
 }
 
+static void hang_up(struct supervisor *supervisor)
+{
+    const struct supervise_options *options = supervisor->options;
+
+    if (options->core_hears_hangup && supervisor->core.pid > 0)
+        kill(supervisor->core.pid, SIGHUP);
+    for (unsigned i = 0; i < options->satellite_count; i++)
+        if (options->satellites[i].hears_hangup && supervisor->satellites[i].pid > 0)
+            kill(supervisor->satellites[i].pid, SIGHUP);
+}
+
 static bool any_satellite(const struct supervisor *supervisor)
 {
     for (unsigned i = 0; i < supervisor->options->satellite_count; i++)
@@ -93,6 +105,9 @@ __attribute__((noreturn)) static void child_run(struct supervisor *supervisor, c
     prctl(PR_SET_NAME, name, 0, 0, 0);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGINT, &ignore, NULL);
+    /* One that comes before its reader waits is lost, and does not end it; what is blocked is kept
+     * whether it is ignored or not. */
+    sigaction(SIGHUP, &ignore, NULL);
     sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
     int code = run(supervisor->options->owner, fd);
     fflush(NULL);
@@ -271,6 +286,8 @@ static void wait_for_signal(struct supervisor *supervisor, int64_t now_ms)
     int number = sigtimedwait(&supervisor->waited, NULL, &patience);
     if (number == SIGTERM || number == SIGINT)
         stop(supervisor);
+    else if (number == SIGHUP)
+        hang_up(supervisor);
 }
 
 static void signals_block(struct supervisor *supervisor)
@@ -281,6 +298,7 @@ static void signals_block(struct supervisor *supervisor)
     sigemptyset(&supervisor->waited);
     sigaddset(&supervisor->waited, SIGTERM);
     sigaddset(&supervisor->waited, SIGINT);
+    sigaddset(&supervisor->waited, SIGHUP);
     sigaddset(&supervisor->waited, SIGCHLD);
     sigprocmask(SIG_BLOCK, &supervisor->waited, &supervisor->before);
 }
@@ -350,6 +368,28 @@ STATUS supervise_receive(int control_fd, unsigned *out_index, int *out_fd)
     *out_index = number;
     *out_fd = fd;
     return STATUS_OK;
+}
+
+STATUS supervise_signals(int *out_fd)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    ENSURE(sigprocmask(SIG_BLOCK, &set, NULL) == 0, WHY_IO);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    ENSURE(fd >= 0, WHY_IO);
+    *out_fd = fd;
+    return STATUS_OK;
+}
+
+int supervise_signal_take(int fd)
+{
+    struct signalfd_siginfo info;
+
+    return read(fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
 }
 
 bool supervise_ignore_term(void)

@@ -14,10 +14,13 @@
  * satellites see the end of their sockets and leave, and all are started again.  Restarts slow down
  * to one in 5 s where they fail at once. SIGTERM and SIGINT: all get SIGTERM (keeper and signer
  * ignore it; they leave at the end of their sockets); once satellite 0 is gone the core's control
- * socket is closed.
+ * socket is closed.  SIGHUP: the core, or the satellites, that said `hears_hangup` get it, for what
+ * they read again; the others never see one.
  */
 #ifndef BASE_SUPERVISE_H
 #define BASE_SUPERVISE_H
+
+#include <stdbool.h>
 
 #include "base/status.h"
 
@@ -27,11 +30,13 @@
 struct supervise_satellite {
     const char *name;
     int (*run)(void *owner, int core_fd); /* Its exit code. */
+    bool hears_hangup;                    /* It blocks SIGHUP and waits for it. */
 };
 
 struct supervise_options {
     const char *core_name;
     int (*core)(void *owner, int control_fd);
+    bool core_hears_hangup;
     struct supervise_satellite satellites[SUPERVISE_SATELLITES_MAX];
     unsigned satellite_count;
     void *owner;
@@ -51,6 +56,12 @@ int supervise_run(const struct supervise_options *options);
  * WHY_BUSY: nothing waits on a control socket that does not block.  WHY_FORGED: that was no message
  * of the supervisor's. */
 STATUS supervise_receive(int control_fd, unsigned *out_index, int *out_fd);
+
+/* In a process with a loop: a descriptor that does not block, on which SIGTERM, SIGINT and SIGHUP
+ * come and nowhere else. */
+STATUS supervise_signals(int *out_fd);
+/* The next of them; 0: none. */
+int supervise_signal_take(int fd);
 
 /* In a process that leaves at the end of its socket and not before: SIGTERM does nothing from here
  * on. */

@@ -2,8 +2,6 @@
 #include "base/tls.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -11,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/encode.h"
 #include "base/own.h"
@@ -29,6 +26,8 @@ static const uint8_t session_context[] = "cardkeep";
 static const uint8_t alpn_list[] = "\x02h2\x08http/1.1";
 
 struct tls_server {
+    struct tls_files files;
+    struct tls_facts facts;
     SSL_CTX *context;
 };
 
@@ -55,24 +54,6 @@ static int tls_on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_size, const u
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* Writes what went wrong with `path` and what to do about it. */
-static STATUS refuse(const char *path, const char *what, char *error, size_t error_size)
-{
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-    int fd = open(path, O_RDONLY | O_CLOEXEC); /* No part of a daemon may ask access(). */
-
-    if (fd < 0)
-        snprintf(error, error_size, "%s cannot be read (%s); check the path and its permissions",
-                 path, strerror(errno));
-    else
-        snprintf(error, error_size, "%s %s (%s); check that it is PEM and the right file", path,
-                 what, reason == NULL ? "no reason given" : reason);
-    if (fd >= 0)
-        close(fd);
-    ERR_clear_error();
-    return FAIL(WHY_BAD_INPUT);
-}
-
 static STATUS set_protocol(SSL_CTX *context)
 {
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
@@ -96,15 +77,31 @@ static STATUS set_protocol(SSL_CTX *context)
     return STATUS_OK;
 }
 
-static STATUS set_clients(SSL_CTX *context, const char *clients, char *error, size_t error_size)
+static void context_free(SSL_CTX **context)
 {
-    if (SSL_CTX_load_verify_file(context, clients) != 1)
-        return refuse(clients, "holds no usable CA certificate", error, error_size);
-    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(clients);
-    if (names == NULL)
-        return refuse(clients, "holds no usable CA certificate", error, error_size);
-    SSL_CTX_set_client_CA_list(context, names); /* Takes them. */
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, tls_on_verify);
+    SSL_CTX_free(*context);
+    *context = NULL;
+}
+
+/* `strict`: only with dates that are good. */
+static STATUS context_make(const struct tls_server *tls, int64_t now_ms, bool strict,
+                           SSL_CTX **out_context, struct tls_facts *out_facts, char *error,
+                           size_t error_size)
+{
+    struct tls_pem pem OWNED(tls_files_free) = {0};
+    SSL_CTX *context OWNED(context_free) = SSL_CTX_new(TLS_server_method());
+
+    ENSURE(context != NULL, WHY_NO_MEMORY);
+    TRY(set_protocol(context));
+    TRY(tls_files_read(&tls->files, &pem, error, error_size));
+    TRY(tls_files_use(&pem, &tls->files, context, error, error_size));
+    struct status judged =
+        tls_files_judge(&pem, &tls->files, context, now_ms, out_facts, error, error_size);
+    if (strict)
+        TRY(judged);
+    if (tls->files.authorities != NULL)
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, tls_on_verify);
+    *out_context = MOVE(context);
     return STATUS_OK;
 }
 
@@ -119,20 +116,34 @@ STATUS tls_server_new(const char *certificate, const char *key, const char *clie
 
     OWNED(tls_server_free) struct tls_server *tls = calloc(1, sizeof *tls);
     ENSURE(tls != NULL, WHY_NO_MEMORY);
-    tls->context = SSL_CTX_new(TLS_server_method());
-    ENSURE(tls->context != NULL, WHY_NO_MEMORY);
-    TRY(set_protocol(tls->context));
-    if (SSL_CTX_use_certificate_chain_file(tls->context, certificate) != 1)
-        return refuse(certificate, "is not a usable certificate", error, error_size);
-    if (SSL_CTX_use_PrivateKey_file(tls->context, key, SSL_FILETYPE_PEM) != 1)
-        return refuse(key, "is not the certificate's private key", error, error_size);
-    if (SSL_CTX_check_private_key(tls->context) != 1)
-        return refuse(key, "is not the certificate's private key", error, error_size);
-    if (clients != NULL)
-        TRY(set_clients(tls->context, clients, error, error_size));
-
+    tls->files = (struct tls_files){.certificate = certificate, .key = key, .authorities = clients};
+    TRY(context_make(tls, clock_now_ms(), false, &tls->context, &tls->facts, error, error_size));
     *out_tls = MOVE(tls);
     return STATUS_OK;
+}
+
+STATUS tls_server_renew(struct tls_server *tls, int64_t now_ms, char *error, size_t error_size)
+{
+    SSL_CTX *context = NULL;
+    struct tls_facts facts = {0};
+
+    TRY(context_make(tls, now_ms, true, &context, &facts, error, error_size));
+    /* Open connections hold the old one, and its sessions end with them: nothing of it resumes
+     * under the new one, whose authorities may be others. */
+    SSL_CTX_free(tls->context);
+    tls->context = context;
+    tls->facts = facts;
+    return STATUS_OK;
+}
+
+const struct tls_files *tls_server_files(const struct tls_server *tls)
+{
+    return &tls->files;
+}
+
+const struct tls_facts *tls_server_facts(const struct tls_server *tls)
+{
+    return &tls->facts;
 }
 
 void tls_server_free(struct tls_server **tls)

@@ -5,7 +5,7 @@
  * Out     a context: TLS 1.2 (AEAD and forward secrecy only) and 1.3, no compression, no
  * renegotiation, no early data, plaintext buffers wiped by OpenSSL (SSL_OP_CLEANSE_PLAINTEXT).
  * Never   has a switch to look away.
- * Threads contexts are only read once made.
+ * Threads one.
  */
 #ifndef BASE_TLS_H
 #define BASE_TLS_H
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/tls_files.h"
 
 #define TLS_NAME_BYTES_MAX 256u
 
@@ -39,10 +40,17 @@ STATUS tls_server_new(const char *certificate, const char *key, const char *clie
                       struct tls_server **out_tls, char *error, size_t error_size);
 void tls_server_free(struct tls_server **tls);
 
+/* Reads the files again, for connections that come from now on; those that are open keep what they
+ * began with, and no session of before is resumed.  Where the new ones are no good, or do not hold
+ * now, the old stay in force: WHY_BAD_INPUT with a sentence. */
+STATUS tls_server_renew(struct tls_server *tls, int64_t now_ms, char *error, size_t error_size);
+const struct tls_files *tls_server_files(const struct tls_server *tls);
+const struct tls_facts *tls_server_facts(const struct tls_server *tls);
+
 /* True when the peer was verified and its certificate has not run out since. */
 bool tls_peer_valid(const struct tls_peer *peer, int64_t now_ms);
 
-/* The SSL_CTX, for base/http.c. */
+/* The SSL_CTX that is in force, for base/http_accept.c; asked for at each connection. */
 void *tls_server_context(struct tls_server *tls);
 
 /* Reads the peer's certificate from an SSL into *out_peer; for base/http.c. */

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/encode.h"
@@ -20,6 +19,7 @@
 #include "relay/confine.h"
 #include "relay/health.h"
 #include "relay/ledger_sweep.h"
+#include "relay/reload.h"
 #include "relay/sign.h"
 
 #define SECRET_SLOTS            4096u
@@ -38,7 +38,7 @@ struct serve {
     const struct settings *settings;
     struct policy *policy;
     struct http_server *metrics_server;
-    struct tls_server *tls;
+    struct reload reload;
     struct loop_watch *signal_watch;
     struct loop_watch *control_watch;
     struct loop_timer *timer;
@@ -128,9 +128,11 @@ static void stop(struct serve *serve)
 static void on_signal(void *owner)
 {
     struct serve *serve = owner;
-    struct signalfd_siginfo info;
+    int number = supervise_signal_take(serve->signal_fd);
 
-    if (read(serve->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+    if (number == SIGHUP && !serve->stopping)
+        reload_tick(&serve->reload, &serve->relay, true);
+    else if (number != SIGHUP && number != 0)
         stop(serve);
 }
 
@@ -186,6 +188,8 @@ static void on_tick(void *owner)
         lease_tick(serve->relay.desk);
         sweep_start(serve);
         backup_routes_tick(&serve->relay);
+        if (!serve->stopping)
+            reload_tick(&serve->reload, &serve->relay, false);
         log_flush();
     }
     sign_tick(serve->relay.sign);
@@ -195,19 +199,6 @@ static void on_tick(void *owner)
 }
 
 /* --- Coming up --- */
-
-static STATUS watch_signals(struct serve *serve)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    ENSURE(sigprocmask(SIG_BLOCK, &set, NULL) == 0, WHY_IO);
-    serve->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    ENSURE(serve->signal_fd >= 0, WHY_IO);
-    return STATUS_OK;
-}
 
 static STATUS confine(struct serve *serve)
 {
@@ -224,7 +215,7 @@ static STATUS confine(struct serve *serve)
     if (report.missing[0] != '\0')
         log_event(LOG_WARN, "guards_missing", "missing", report.missing, NULL);
     snprintf(serve->error, sizeof serve->error, "signals cannot be watched");
-    return watch_signals(serve);
+    return supervise_signals(&serve->signal_fd);
 }
 
 /* Policy, store, signer: all that decides whether this process may start at all. */
@@ -287,7 +278,7 @@ static STATUS listen_one(struct serve *serve, struct http_server *server, const 
 {
     struct http_listen listen = {.address = host,
                                  .port = port,
-                                 .tls = server == serve->relay.server ? serve->tls : NULL,
+                                 .tls = server == serve->relay.server ? serve->reload.server : NULL,
                                  .tag = tag};
     char text[80];
 
@@ -332,8 +323,7 @@ static STATUS open_servers(struct serve *serve)
     limits.body_bytes = settings->body_bytes_max;
     limits.answer_ms = answer_ms(settings);
     options.limits = limits;
-    TRY(tls_server_new(settings->certificate, settings->key, settings->clients, &serve->tls,
-                       serve->error, sizeof serve->error));
+    TRY(reload_open(&serve->reload, &serve->relay, serve->error, sizeof serve->error));
     TRY(http_server_new(&options, &serve->relay.server));
     serve->servers_open++;
     TRY(listen_one(serve, serve->relay.server, settings->api.host, settings->api.port, NULL));
@@ -382,7 +372,6 @@ static void close_all(struct serve *serve)
         return;
     http_server_free(&relay->server);
     http_server_free(&serve->metrics_server);
-    tls_server_free(&serve->tls);
     loop_watch_free(&serve->signal_watch);
     loop_watch_free(&serve->control_watch);
     if (serve->timer != NULL)
@@ -391,6 +380,7 @@ static void close_all(struct serve *serve)
     sign_finish(relay->sign);
     resolve_free(&relay->resolver);
     lease_desk_free(&relay->desk);
+    reload_close(&serve->reload);
     client_free(&relay->gateways);
     sign_close(&relay->sign);
     if (backup_routes_close(relay))

@@ -150,7 +150,48 @@ static const struct supervise_options vault = {
     .owner = owner_name,
     .on_end = on_end};
 
+/* Waits for a signal and says which; ends as the front does. */
+static int hearing_front(void *owner, int core_fd)
+{
+    int fd = -1;
+
+    (void)owner;
+    (void)core_fd;
+    if (failed(supervise_signals(&fd)))
+        return 1;
+    say("front waits\n");
+    for (;;) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        (void)poll(&ready, 1, -1);
+        int number = supervise_signal_take(fd);
+        say("front heard %d\n", number);
+        if (number == SIGTERM)
+            return 0;
+    }
+}
+
 /* Tests */
+
+Test(supervise, passes_a_hang_up_on_to_who_waits_for_it_and_to_nobody_else, .timeout = 20)
+{
+    struct supervise_options options = vault;
+    options.satellites[0].run = hearing_front;
+    options.satellites[0].hears_hangup = true;
+    run(&options);
+    cr_assert(heard("front waits", 1) && heard("signer ", 1), "%s", seen);
+    for (unsigned i = 1; i <= 3; i++) {
+        kill(supervisor, SIGHUP);
+        cr_assert(heard("front heard 1\n", i), "%s", seen);
+    }
+    kill(heard_pid("core ", 1), SIGHUP);
+    kill(heard_pid("signer ", 1), SIGHUP);
+    kill(supervisor, SIGTERM);
+    cr_assert(heard("code 0", 1), "%s", seen);
+    cr_expect_eq(code_of_supervisor(), 0);
+    cr_expect(heard("front heard 15\n", 1), "%s", seen);
+    cr_expect(heard("core leaves: not found", 1), "a hang-up did not end it: %s", seen);
+    cr_expect(heard("signer leaves", 1), "nor the signer: %s", seen);
+}
 
 Test(supervise, gives_the_core_a_socket_of_every_satellite, .timeout = 20)
 {

@@ -190,6 +190,38 @@ Test(tls, keeps_the_verdict_when_a_session_is_resumed)
     check_resumed(&late, TLS1_3_VERSION, false);
 }
 
+Test(tls, resumes_no_session_of_before_a_renewal)
+{
+    const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (unsigned i = 0; i < 2; i++) {
+        struct handshake both;
+        cr_assert(shake(&both, &client_files, versions[i], NULL));
+        SSL_SESSION *session = SSL_get1_session(both.client);
+        part(&both);
+        cr_assert(!failed(tls_server_renew(tls, clock_now_ms(), error, sizeof error)));
+        cr_assert(shake(&both, &client_files, versions[i], session));
+        cr_assert(!SSL_session_reused(both.server));
+        part(&both);
+        SSL_SESSION_free(session);
+    }
+}
+
+Test(tls, keeps_what_is_in_force_where_the_new_is_no_good)
+{
+    struct pki_files late =
+        pki_issue(pki, &(struct pki_subject){.name = "late", .begins_s = -7200, .ends_s = -3600});
+    void *before = tls_server_context(tls);
+
+    rename(late.key, server_files.key);
+    cr_assert(failed(tls_server_renew(tls, clock_now_ms(), error, sizeof error)));
+    cr_assert_eq(tls_server_context(tls), before);
+    rename(late.certificate, server_files.certificate);
+    cr_assert(failed(tls_server_renew(tls, clock_now_ms(), error, sizeof error)));
+    cr_assert_neq(strstr(error, "has expired"), NULL, "%s", error);
+    cr_assert_eq(tls_server_context(tls), before);
+    cr_assert(peer_of(&client_files, TLS1_3_VERSION).verified);
+}
+
 Test(tls, asks_at_each_request_whether_a_certificate_has_run_out_since)
 {
     struct tls_peer peer = {.present = true, .verified = true, .not_after_ms = 1000};
