@@ -43,6 +43,13 @@ STATUS confine_relay(const struct settings *settings, size_t lock_bytes,
         {settings->vault_authorities, LANDLOCK_READ},
         {settings->vault_certificate, LANDLOCK_READ},
         {settings->vault_key, LANDLOCK_READ},
+        /* Those that take their place later are other files. */
+        {settings->certificate, LANDLOCK_BESIDE},
+        {settings->key, LANDLOCK_BESIDE},
+        {settings->clients, LANDLOCK_BESIDE},
+        {settings->vault_authorities, LANDLOCK_BESIDE},
+        {settings->vault_certificate, LANDLOCK_BESIDE},
+        {settings->vault_key, LANDLOCK_BESIDE},
     };
     const size_t own_count = sizeof own / sizeof own[0];
     struct landlock_path

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "base/tls_files.h"
 #include "relay/lease_json.h"
 #include "relay/vault_epoch.h"
 
@@ -61,7 +62,8 @@ struct lease_desk {
     struct client_op *probe;                /* NULL: none is under way. */
     unsigned quiet_ticks;                   /* Since the vault was last heard. */
     struct vault_epoch *epoch;
-    bool vault_is_well; /* False until it answered. */
+    const struct tls_identity *identity; /* NULL: the configuration's files. */
+    bool vault_is_well;                  /* False until it answered. */
 };
 
 static void batch_free(struct batch **batch_at)
@@ -118,6 +120,7 @@ static STATUS post(struct lease_desk *desk, const char *path, const void *body, 
         .authorities = settings->vault_authorities,
         .certificate = settings->vault_certificate,
         .key = settings->vault_key,
+        .identity = desk->identity == NULL ? NULL : tls_identity_pem(desk->identity),
         .connect_ms = CONNECT_MS,
         .total_ms = TOTAL_MS,
         .answer_bytes_max = ANSWER_BYTES_MAX,
@@ -365,6 +368,11 @@ STATUS lease_desk_new(struct loop *loop, const struct settings *settings, struct
     loop_on_turn_end(loop, on_turn_end, desk);
     *out_desk = MOVE(desk);
     return STATUS_OK;
+}
+
+void lease_desk_show(struct lease_desk *desk, const struct tls_identity *identity)
+{
+    desk->identity = identity;
 }
 
 static void settlements_free(struct pending_settlement *list)

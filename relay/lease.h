@@ -19,7 +19,9 @@
 #include "relay/settings.h"
 #include "vault/contract.h"
 
+struct tls_identity;
 struct lease_desk;
+struct tls_identity;
 
 struct lease_card {
     char token[CONTRACT_TOKEN_MAX + 1];
@@ -69,6 +71,9 @@ struct lease_order {
 STATUS lease_desk_new(struct loop *loop, const struct settings *settings, struct ledger *ledger,
                       struct lease_desk **out_desk);
 void lease_desk_free(struct lease_desk **desk);
+/* What is shown to the vault from now on; lent.  Without one the files of the configuration are
+ * read for each connection. */
+void lease_desk_show(struct lease_desk *desk, const struct tls_identity *identity);
 
 /* Calls `done` once, later. */
 STATUS lease_start(struct lease_desk *desk, const struct lease_order *order, lease_done_fn done,

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 
 #include "base/daemon.h"
+#include "base/encode.h"
 #include "base/own.h"
 #include "base/supervise.h"
+#include "base/tls_files.h"
 #include "policies/policy.h"
 #include "policies/signer_process.h"
 #include "relay/serve.h"
@@ -54,12 +56,36 @@ static int run_signer(void *owner, int core_fd)
     return signer_process_run(&process);
 }
 
+/* That they are some, belong together, and hold today. */
+static bool check_certificates(const struct settings *settings)
+{
+    const struct {
+        const char *name;
+        struct tls_files files;
+    } all[] = {
+        {"listen: api", {settings->certificate, settings->key, settings->clients}},
+        {"vault", {settings->vault_certificate, settings->vault_key, settings->vault_authorities}},
+    };
+
+    for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++) {
+        struct tls_facts facts = {0};
+        char error[SETTINGS_ERROR_MAX] = "memory ran out";
+        if (failed(tls_files_check(&all[i].files, clock_now_ms(), &facts, error, sizeof error))) {
+            (void)fprintf(stderr, "cardkeep-relay: %s: %s\n", all[i].name, error);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int check(const struct settings *settings)
 {
     struct buffer text OWNED(buffer_free) = BUFFER(DESCRIPTION_BYTES_MAX);
     OWNED(policy_free) struct policy *policy = NULL;
     char error[POLICY_ERROR_MAX] = "";
 
+    if (!check_certificates(settings))
+        return DAEMON_EXIT_USAGE;
     if (failed(policy_load(settings->policies, &policy, error, sizeof error))) {
         fprintf(stderr, "cardkeep-relay: %s\n", error);
         return DAEMON_EXIT_USAGE;
@@ -99,6 +125,7 @@ static int run(const struct daemon_call *call)
     struct supervise_options options = {
         .core_name = "relay",
         .core = run_relay,
+        .core_hears_hangup = true,
         .satellites = {{.name = "signer", .run = run_signer}},
         .satellite_count = 1,
         .owner = settings,

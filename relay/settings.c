@@ -56,6 +56,8 @@ static void read_listen(struct settings *settings, const struct config_node *roo
         settings->key = config_path(config, api, "key", NULL);
         settings->clients = config_path(config, api, "clients", NULL);
     }
+    settings->tls_every_ms =
+        config_duration_ms(config, listen, "reload", 60 * 1000, 1000, 24 * 3600 * 1000LL);
     const struct config_node *metrics = config_map(config, listen, "metrics", false);
     if (metrics != NULL)
         config_address(config, metrics, "address", "127.0.0.1:9465", settings->metrics.host,
@@ -319,6 +321,7 @@ void settings_describe(const struct settings *settings, struct buffer *out)
     if (settings->metrics.port != 0)
         buffer_format(out, "  metrics: \"%s:%u\"\n", settings->metrics.host,
                       (unsigned)settings->metrics.port);
+    buffer_format(out, "  reload: %llds\n", (long long)(settings->tls_every_ms / 1000));
     buffer_format(out, "vault: {address: \"%s:%u\", name: %s}\n", settings->vault_host,
                   (unsigned)settings->vault_port, settings->vault_name);
     buffer_format(out, "signer: {origin: %s}\n", settings->signer_origin);

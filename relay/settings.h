@@ -46,6 +46,7 @@ struct settings {
     const char *key;
     const char *clients;
     struct settings_listen metrics; /* Port 0: none. */
+    int64_t tls_every_ms;           /* How often certificates' files are looked at. */
     char vault_host[256];
     uint16_t vault_port;
     bool vault_is_numeric; /* Then vault_host is dialled and vault_name verified. */

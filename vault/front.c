@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/encode.h"
@@ -27,6 +26,7 @@
 #include "vault/front_confine.h"
 #include "vault/front_health.h"
 #include "vault/front_pending.h"
+#include "vault/front_tls.h"
 #include "vault/routes.h"
 #include "vault/settings.h"
 
@@ -49,7 +49,7 @@ struct front {
     struct loop_watch *core_watch;
     struct loop_watch *signal_watch;
     struct loop_timer *timer;
-    struct tls_server *tls;
+    struct front_tls tls;
     struct http_server *api;
     struct http_server *metrics;
     struct front_pending *pending;
@@ -307,9 +307,11 @@ static void on_metrics_call(void *owner, struct http_call *call)
 static void on_signal(void *owner)
 {
     struct front *front = owner;
-    struct signalfd_siginfo info;
+    int number = supervise_signal_take(front->signal_fd);
 
-    if (read(front->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+    if (number == SIGHUP)
+        front_tls_tick(&front->tls, true, front->out);
+    else if (number != 0)
         stop(front, STOP_PATIENCE_MS);
 }
 
@@ -320,20 +322,8 @@ static void on_tick(void *owner)
     front->timer = NULL;
     struct status status = loop_timer(front->loop, TICK_MS, on_tick, front, &front->timer);
     assert(!failed(status)); /* The slot of the timer that just fired is free. */
+    front_tls_tick(&front->tls, false, front->out);
     log_flush();
-}
-
-static STATUS watch_signals(struct front *front)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    ENSURE(sigprocmask(SIG_BLOCK, &set, NULL) == 0, WHY_IO);
-    front->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    ENSURE(front->signal_fd >= 0, WHY_IO);
-    return STATUS_OK;
 }
 
 static STATUS confine(struct front *front)
@@ -350,7 +340,7 @@ static STATUS confine(struct front *front)
                    "memory cannot be locked; raise LimitMEMLOCK");
     TRY(secret_pool_open(SECRET_SLOTS));
     (void)snprintf(front->error, sizeof front->error, "signals cannot be watched");
-    return watch_signals(front);
+    return supervise_signals(&front->signal_fd);
 }
 
 /* No listener before the keeper's first word: a connection is accepted where it can be served.
@@ -400,11 +390,10 @@ static STATUS open_servers(struct front *front)
                                           .component = "vault",
                                           .silence_stderr = true};
 
-    TRY(tls_server_new(settings->api.certificate, settings->api.key, settings->api.clients,
-                       &front->tls, front->error, sizeof front->error));
+    TRY(front_tls_open(&front->tls, settings, front->error, sizeof front->error));
     TRY(http_server_new(&options, &front->api));
     front->servers_open++;
-    TRY(listen_on(front, front->api, &settings->api, front->tls));
+    TRY(listen_on(front, front->api, &settings->api, front->tls.server));
     if (settings->metrics.port == 0)
         return STATUS_OK;
     options.on_call = on_metrics_call;
@@ -457,7 +446,7 @@ static void close_all(struct front *front)
 {
     http_server_free(&front->api);
     http_server_free(&front->metrics);
-    tls_server_free(&front->tls);
+    tls_server_free(&front->tls.server);
     loop_watch_free(&front->core_watch);
     loop_watch_free(&front->signal_watch);
     if (front->timer != NULL)

@@ -20,6 +20,10 @@ STATUS front_confine(const struct settings *settings, size_t lock_bytes,
         {settings->api.certificate, LANDLOCK_READ},
         {settings->api.key, LANDLOCK_READ},
         {settings->api.clients, LANDLOCK_READ},
+        /* Those that take their place later are other files. */
+        {settings->api.certificate, LANDLOCK_BESIDE},
+        {settings->api.key, LANDLOCK_BESIDE},
+        {settings->api.clients, LANDLOCK_BESIDE},
         {"/etc/ssl/openssl.cnf", LANDLOCK_READ}, /* The host's word on ciphers and versions. */
         {"/etc/localtime", LANDLOCK_READ},       /* libh2o's dates. */
         {"/dev/null", LANDLOCK_APPEND},          /* Where libraries' complaints go. */

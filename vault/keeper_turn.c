@@ -141,12 +141,38 @@ static void turn_run(struct keeper_op *op, const struct turn_row *row, struct cu
     buffer_add_u64(&keeper->answered, op->frame_id);
 }
 
+/* The front reads certificates again; here is the log. */
+static void turn_record_tls(struct keeper *keeper, const struct frame *frame, int64_t now_ms)
+{
+    struct cursor in = cursor_over(frame->body, frame->size);
+    struct audit_entry entry = {.actor = "front", .origin = "front", .event = "tls.reload"};
+    char listener[64];
+    char detail[512];
+
+    cursor_text(&in, listener, sizeof listener);
+    cursor_text(&in, detail, sizeof detail);
+    if (!cursor_done(&in)) {
+        log_event(LOG_ERROR, "front_sent_nonsense", NULL);
+        return;
+    }
+    entry.object = listener;
+    entry.detail = detail;
+    struct status status =
+        keeper->store_failed ? FAIL(WHY_BUSY) : keeper_record_own(keeper, &entry, now_ms);
+    if (failed(status))
+        log_failure(LOG_ERROR, "entry_not_recorded", status, "event", entry.event, NULL);
+}
+
 void keeper_dispatch(struct keeper *keeper, const struct frame *frame, int64_t now_ms)
 {
     struct message_caller caller;
     struct cursor in = cursor_over(frame->body, frame->size);
     const struct turn_row *row = NULL;
 
+    if (frame->type == MESSAGE_TLS) {
+        turn_record_tls(keeper, frame, now_ms);
+        return;
+    }
     for (size_t i = 0; i < sizeof turn_rows / sizeof turn_rows[0]; i++)
         if (turn_rows[i].type == (enum message_type)frame->type)
             row = &turn_rows[i];

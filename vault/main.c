@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/supervise.h"
+#include "base/tls_files.h"
 #include "policies/policy.h"
 #include "policies/signer_process.h"
 #include "vault/front.h"
@@ -81,13 +82,26 @@ static bool can_read(const char *what, const char *path)
     return false;
 }
 
+/* That they are some, belong together, and hold today. */
+static bool check_certificate(const struct settings *settings)
+{
+    const struct tls_files files = {.certificate = settings->api.certificate,
+                                    .key = settings->api.key,
+                                    .authorities = settings->api.clients};
+    struct tls_facts facts = {0};
+    char error[ERROR_MAX] = "memory ran out";
+
+    if (!failed(tls_files_check(&files, clock_now_ms(), &facts, error, sizeof error)))
+        return true;
+    (void)fprintf(stderr, "cardkeep-vault: listen: api: %s\n", error);
+    return false;
+}
+
 static int check(const struct settings *settings)
 {
     OWNED(policy_free) struct policy *policy = NULL;
     char error[POLICY_ERROR_MAX] = "";
-    bool good = can_read("the API's certificate", settings->api.certificate) &&
-                can_read("its key", settings->api.key) &&
-                can_read("the clients' authorities", settings->api.clients) &&
+    bool good = check_certificate(settings) &&
                 (settings->seal_path == NULL || can_read("the seal", settings->seal_path)) &&
                 can_read("the signer's key", settings->signer_key);
 
@@ -230,7 +244,8 @@ static int run(const struct daemon_call *call)
     struct supervise_options options = {
         .core_name = "keeper",
         .core = run_keeper,
-        .satellites = {{.name = "front", .run = front_run}, {.name = "signer", .run = run_signer}},
+        .satellites = {{.name = "front", .run = front_run, .hears_hangup = true},
+                       {.name = "signer", .run = run_signer}},
         .satellite_count = 2,
         .owner = &settings,
     };

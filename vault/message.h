@@ -41,6 +41,8 @@ enum message_type {
     MESSAGE_LEASES,
     MESSAGE_SETTLED, /* u16 count, of u8 good and counted lease id or problem */
     MESSAGE_TEXT,    /* u16 HTTP status, counted content type, then the body as it is */
+    /* Front to keeper: counted listener, counted detail for an entry; no caller, no answer. */
+    MESSAGE_TLS = 31,
     /* Front to keeper. */
     MESSAGE_TOKENIZE = 32, /* caller, u8 batch, u16 count, cards */
     MESSAGE_SHOW,          /* caller, counted token */

@@ -22,6 +22,7 @@ static void settings_read_listen(struct settings *out, const struct config_node 
     out->api.certificate = config_path(config, api, "certificate", NULL);
     out->api.key = config_path(config, api, "key", NULL);
     out->api.clients = config_path(config, api, "clients", NULL);
+    out->tls_every_ms = config_duration_ms(config, listen, "reload", 60 * 1000, 1000, DAY_MS);
     if (metrics != NULL)
         config_address(config, metrics, "address", "127.0.0.1:9464", out->metrics.host,
                        sizeof out->metrics.host, &out->metrics.port);
@@ -139,6 +140,7 @@ void settings_print(const struct settings *settings, FILE *out)
     if (settings->metrics.port != 0)
         (void)fprintf(out, "  metrics: {address: %s:%u}\n", settings->metrics.host,
                       settings->metrics.port);
+    (void)fprintf(out, "  reload: %llds\n", (long long)(settings->tls_every_ms / 1000));
     (void)fprintf(out, "seal: {kind: %s", seals[settings->seal_kind - SEAL_FILE]);
     if (settings->seal_path != NULL)
         (void)fprintf(out, ", path: %s", settings->seal_path);

@@ -37,6 +37,7 @@ struct settings {
     const char *user; /* NULL: stay who started us. */
     struct settings_listen api;
     struct settings_listen metrics;
+    int64_t tls_every_ms;     /* How often the API's files are looked at. */
     enum seal_kind seal_kind; /* Which a new vault is given; the store knows what is in force. */
     const char *seal_path;    /* Of a file; NULL: none. */
     const char *signer_key;

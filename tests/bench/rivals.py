@@ -253,8 +253,8 @@ class Nginx:
         with open(path, "w", encoding="ascii") as file:
             file.write(NGINX.format(
                 user="user root;" if os.getuid() == 0 else "", folder=self.folder, port=self.port,
-                gateway=system.ports["sandbox"], certificate=system.path("tls/relay.pem"),
-                key=system.path("tls/relay.key"), ca=system.path("tls/ca.pem")))
+                gateway=system.ports["sandbox"], certificate=system.path("tls/relay/relay.pem"),
+                key=system.path("tls/relay/relay.key"), ca=system.path("tls/ca.pem")))
         self.process = subprocess.Popen(
             [binary, "-p", self.folder, "-c", path, "-e", os.path.join(self.folder, "error.log")],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -267,7 +267,7 @@ def each_part_reaches_its_own_files_and_no_others(system):
     if "not bounded" in system.check_config("vault").stdout:
         check("a bound on its files" in system.log("vault"), "this kernel has none: it is said")
         return
-    vault_key, relay_key = system.path("tls/vault.key"), system.path("tls/relay.key")
+    vault_key, relay_key = system.path("tls/vault/vault.key"), system.path("tls/relay/relay.key")
     seal, vault_signer = system.path("seal.key"), system.path("keys/vault-signer.key")
     policies, state = system.path("policies.yaml"), system.path("data/vault-signer.state")
     store, ledger = system.path("data/vault/CURRENT"), system.path("data/relay/CURRENT")
@@ -296,7 +296,7 @@ def each_part_reaches_its_own_files_and_no_others(system):
 
 def a_certificate_that_was_cut_short_is_named_and_what_to_do(system):
     for daemon in ("vault", "relay"):
-        path = system.path("tls", f"{daemon}.pem")
+        path = system.path("tls", daemon, f"{daemon}.pem")
         with open(path, "rb") as file:
             whole = file.read()
         system.stop(daemon)

@@ -359,8 +359,7 @@ class System:
         if who not in self.contexts:
             context = ssl.create_default_context(cafile=self.path("tls/ca.pem"))
             if who is not None:
-                # tls/relay.pem is what the relay serves with.
-                name = "relay-client" if who == "relay" else who
+                name = "relay/relay-client" if who == "relay" else who
                 context.load_cert_chain(self.path(f"tls/{name}.pem"),
                                         self.path(f"tls/{name}.key"))
             self.contexts[who] = context

@@ -113,7 +113,7 @@ def context(system, who, alpn="h2"):
     made = ssl.create_default_context(cafile=system.path("tls/ca.pem"))
     made.set_alpn_protocols([alpn])
     if who is not None:
-        name = "relay-client" if who == "relay" else who
+        name = "relay/relay-client" if who == "relay" else who
         made.load_cert_chain(system.path(f"tls/{name}.pem"), system.path(f"tls/{name}.key"))
     return made
 

@@ -25,10 +25,10 @@
 #define PORT_MAX           65535
 
 static const struct pki_leaf leaves[] = {
-    {"vault", "vault", "DNS:localhost,IP:127.0.0.1,IP:::1", PKI_SERVER},
-    {"relay", "relay", "DNS:localhost,IP:127.0.0.1,IP:::1", PKI_SERVER},
+    {"vault/vault", "vault", "DNS:localhost,IP:127.0.0.1,IP:::1", PKI_SERVER},
+    {"relay/relay", "relay", "DNS:localhost,IP:127.0.0.1,IP:::1", PKI_SERVER},
     {"sandbox", "sandbox", "DNS:localhost,IP:127.0.0.1,IP:::1", PKI_SERVER},
-    {"relay-client", "relay", "URI:urn:cardkeep:relay:main", PKI_CLIENT},
+    {"relay/relay-client", "relay", "URI:urn:cardkeep:relay:main", PKI_CLIENT},
     {"shop", "shop", "URI:urn:cardkeep:demo:shop", PKI_CLIENT},
     {"other", "other", "URI:urn:cardkeep:acme:shop", PKI_CLIENT},
     {"auditor", "auditor", "URI:urn:cardkeep:auditor", PKI_CLIENT},
@@ -72,7 +72,11 @@ static STATUS certificates_make(struct dev *dev)
     OWNED(descriptor_close) int folder = -1;
     TRY(folder_make(dev, "tls", &folder));
     OWNED(pki_free) struct pki *pki = NULL;
+    ENSURE(mkdirat(folder, "vault", 0700) == 0 && mkdirat(folder, "relay", 0700) == 0, WHY_IO);
     TRY(pki_new(folder, &pki));
+    TRY(pki_publish(pki, "vault/clients"));
+    TRY(pki_publish(pki, "relay/clients"));
+    TRY(pki_publish(pki, "relay/vault-ca"));
     for (unsigned i = 0; i < sizeof leaves / sizeof leaves[0]; i++)
         TRY(pki_issue(pki, &leaves[i]));
     return STATUS_OK;

@@ -150,6 +150,13 @@ STATUS pki_new(int folder_fd, struct pki **out_pki)
     return STATUS_OK;
 }
 
+STATUS pki_publish(struct pki *pki, const char *name)
+{
+    OWNED(bio_free) BIO *bio = BIO_new(BIO_s_mem());
+    ENSURE(bio != NULL && PEM_write_bio_X509(bio, pki->certificate) == 1, WHY_NO_MEMORY);
+    return bio_write_file(bio, pki->folder_fd, name, ".pem", 0644);
+}
+
 STATUS pki_issue(struct pki *pki, const struct pki_leaf *leaf)
 {
     assert(pki != NULL);

@@ -25,6 +25,9 @@ struct pki_leaf {
 /* Makes an authority with ca.pem and ca.key in the folder open as `folder_fd`, which stays the
  * caller's and must stay open.  WHY_CONFLICT: a file is there already. */
 STATUS pki_new(int folder_fd, struct pki **out_pki);
+/* The authority's certificate again, as `name`.pem: whom a daemon believes lies in a folder of its
+ * own, which it may read. */
+STATUS pki_publish(struct pki *pki, const char *name);
 STATUS pki_issue(struct pki *pki, const struct pki_leaf *leaf);
 void pki_free(struct pki **pki);
 

@@ -11,8 +11,8 @@ void settings_vault(const struct settings_ports *ports, struct buffer *out)
                   "environment: development\n"
                   "data: data/vault\n"
                   "listen:\n"
-                  "  api: {address: \"127.0.0.1:%u\", certificate: tls/vault.pem, "
-                  "key: tls/vault.key, clients: tls/ca.pem}\n"
+                  "  api: {address: \"127.0.0.1:%u\", certificate: tls/vault/vault.pem, "
+                  "key: tls/vault/vault.key, clients: tls/vault/clients.pem}\n"
                   "  metrics: {address: \"127.0.0.1:%u\"}\n"
                   "seal: {kind: file, path: seal.key}\n"
                   "signer: {key: keys/vault-signer.key, state: data/vault-signer.state, "
@@ -42,23 +42,24 @@ void settings_relay(const struct settings_ports *ports, const char *gateways, st
 {
     assert(ports != NULL);
     assert(gateways != NULL);
-    buffer_format(out,
-                  "# A relay for development, by `cardkeep dev init`.\n"
-                  "environment: development\n"
-                  "data: data/relay\n"
-                  "listen:\n"
-                  "  api: {address: \"127.0.0.1:%u\", certificate: tls/relay.pem, "
-                  "key: tls/relay.key, clients: tls/ca.pem}\n"
-                  "  metrics: {address: \"127.0.0.1:%u\"}\n"
-                  "vault: {address: \"127.0.0.1:%u\", name: localhost, authorities: tls/ca.pem, "
-                  "certificate: tls/relay-client.pem, key: tls/relay-client.key}\n"
-                  "signer: {key: keys/relay-signer.key, state: data/relay-signer.state, "
-                  "origin: " SETTINGS_ORIGIN_RELAY "}\n"
-                  "policies: policies.yaml\n"
-                  "backup: {folder: backups/relay, keep: 7}\n"
-                  "gateways: \"%s\"\n"
-                  "destinations:\n",
-                  ports->relay, ports->relay_metrics, ports->vault, gateways);
+    buffer_format(
+        out,
+        "# A relay for development, by `cardkeep dev init`.\n"
+        "environment: development\n"
+        "data: data/relay\n"
+        "listen:\n"
+        "  api: {address: \"127.0.0.1:%u\", certificate: tls/relay/relay.pem, "
+        "key: tls/relay/relay.key, clients: tls/relay/clients.pem}\n"
+        "  metrics: {address: \"127.0.0.1:%u\"}\n"
+        "vault: {address: \"127.0.0.1:%u\", name: localhost, authorities: tls/relay/vault-ca.pem, "
+        "certificate: tls/relay/relay-client.pem, key: tls/relay/relay-client.key}\n"
+        "signer: {key: keys/relay-signer.key, state: data/relay-signer.state, "
+        "origin: " SETTINGS_ORIGIN_RELAY "}\n"
+        "policies: policies.yaml\n"
+        "backup: {folder: backups/relay, keep: 7}\n"
+        "gateways: \"%s\"\n"
+        "destinations:\n",
+        ports->relay, ports->relay_metrics, ports->vault, gateways);
     destination_add(out, "sandbox", "sandbox", ports->sandbox, ports->sandbox_listen);
     destination_add(out, "stripe-sandbox", "stripe", ports->sandbox, ports->stripe_listen);
     buffer_add_text(out, "limits: {connections: 4096, body: 1MiB, in_flight: 8192}\n"

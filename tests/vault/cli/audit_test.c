@@ -163,8 +163,8 @@ static void server_start(uint16_t *out_port)
     char certificate[128];
     char key[128];
     char authority[128];
-    snprintf(certificate, sizeof certificate, "%s/tls/vault.pem", target);
-    snprintf(key, sizeof key, "%s/tls/vault.key", target);
+    snprintf(certificate, sizeof certificate, "%s/tls/vault/vault.pem", target);
+    snprintf(key, sizeof key, "%s/tls/vault/vault.key", target);
     snprintf(authority, sizeof authority, "%s/tls/ca.pem", target);
     cr_assert(!failed(loop_new(&loop)));
     cr_assert(!failed(tls_server_new(certificate, key, authority, &tls, error, sizeof error)), "%s",

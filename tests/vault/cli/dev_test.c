@@ -105,7 +105,8 @@ static bool names_uri(const char *name, const char *uri)
 Test(dev, issues_servers_and_clients_that_chain_and_no_more)
 {
     cr_assert_eq(init(target, NULL), CLI_DONE);
-    static const char *const servers[] = {"tls/vault.pem", "tls/relay.pem", "tls/sandbox.pem"};
+    static const char *const servers[] = {"tls/vault/vault.pem", "tls/relay/relay.pem",
+                                          "tls/sandbox.pem"};
     for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {
         cr_expect(holds(servers[i], X509_PURPOSE_SSL_SERVER, "localhost"), "%s", servers[i]);
         cr_expect(!holds(servers[i], X509_PURPOSE_SSL_SERVER, "example.com"), "%s", servers[i]);
@@ -114,7 +115,7 @@ Test(dev, issues_servers_and_clients_that_chain_and_no_more)
     static const struct {
         const char *name;
         const char *uri;
-    } clients[] = {{"tls/relay-client.pem", "urn:cardkeep:relay:main"},
+    } clients[] = {{"tls/relay/relay-client.pem", "urn:cardkeep:relay:main"},
                    {"tls/shop.pem", "urn:cardkeep:demo:shop"},
                    {"tls/other.pem", "urn:cardkeep:acme:shop"},
                    {"tls/auditor.pem", "urn:cardkeep:auditor"},
@@ -129,7 +130,7 @@ Test(dev, issues_servers_and_clients_that_chain_and_no_more)
 Test(dev, keeps_every_secret_file_to_its_owner)
 {
     cr_assert_eq(init(target, NULL), CLI_DONE);
-    static const char *const folders[] = {"tls", "keys", "."};
+    static const char *const folders[] = {"tls", "tls/vault", "tls/relay", "keys", "."};
     unsigned keys = 0;
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         DIR *listing = opendir(in(folders[i]));
