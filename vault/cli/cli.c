@@ -11,6 +11,7 @@
 #include "vault/cli/help.h"
 #include "vault/cli/say.h"
 #include "vault/cli/scan.h"
+#include "vault/cli/store_check.h"
 #include "vault/cli/token.h"
 
 const struct cli_command cli_commands[] = {
@@ -44,6 +45,9 @@ const struct cli_command cli_commands[] = {
     {"backup", "restore", "[--json] --from DIR --verifier KEY [--origin NAME] [--id N] --to DIR",
      "Make a store from a backup, in a folder that is empty or missing, and prove it whole.",
      " json from: verifier: origin: id: to: ", 0, 0, backup_restore_command},
+    {"store", "check", "[--json] [--verifier KEY] VAULT.YAML",
+     "Name every row of a vault's store that is not what was written last.", " json verifier: ", 1,
+     1, store_check_command},
     {"scan", "", "[--json] [--all] PATH...", "Look for card numbers in files and folders.",
      " json all ", 1, CLI_WORDS_MAX, scan_run},
     {"help", "", "[NOUN]", "Explain a noun, with examples.", " ", 0, 1, help_run},

@@ -54,6 +54,19 @@ static const struct help_text help_texts[] = {
      "  cardkeep backup restore --from .cardkeep/backups/vault "
      "--verifier .cardkeep/keys/vault-signer.pub \\\n"
      "      --to .cardkeep/data/vault\n"},
+    {"store",
+     "Offline, also beside a running vault, with its configuration and so with its seal: it runs\n"
+     "cardkeep-vault --verify-store, and shows what that finds.  Each row that was swapped, "
+     "renamed,\n"
+     "put back from an earlier copy, orphaned or changed is named: family, key, one sentence.  "
+     "What\n"
+     "the rows should be it has from the audit log in the same store; with --verifier the log's\n"
+     "signatures are asked too.  vault/README.md says what cannot be found.  Exit code 1 when\n"
+     "anything was found.\n\n"
+     "Examples:\n"
+     "  cardkeep store check .cardkeep/vault.yaml\n"
+     "  cardkeep store check --json --verifier .cardkeep/keys/vault-signer.pub "
+     ".cardkeep/vault.yaml\n"},
     {"scan",
      "Offline.  Finds numbers of 13 to 19 digits with a known prefix and a right check digit, as\n"
      "digits with or without separators, as UTF-16, as packed BCD, and inside base64.  Says "

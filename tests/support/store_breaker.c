@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE: is everything found that can be done to a
+ * row?
+ *
+ * STORE is a copy that it may write to, OLDER an earlier copy of the same store.  Each row is
+ * changed in one byte (every STRIDE-th of them, from a drawn one on), renamed, exchanged with its
+ * neighbour, deleted, and replaced by its earlier self, one at a time; each time the whole store is
+ * checked as `cardkeep store check` does, and then put right again.  Says as JSON what was tried,
+ * found, and named by its own key; and each thing that was missed. */
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/encode.h"
+#include "base/json.h"
+#include "base/own.h"
+#include "keys/source.h"
+#include "vault/settings.h"
+#include "vault/verify.h"
+
+#define ROWS_MAX 100000u
+#define TEXT_MAX (1u << 20)
+
+struct row {
+    enum store_family family;
+    uint8_t *key;
+    size_t key_size;
+    uint8_t *value;
+    size_t value_size;
+};
+
+enum harm { HARM_FLIP, HARM_RENAME, HARM_SWAP, HARM_DELETE, HARM_OLDER, HARM_BACK, HARM_COUNT };
+
+static const char *const harm_names[] = {
+    [HARM_FLIP] = "flipped",   [HARM_RENAME] = "renamed",    [HARM_SWAP] = "swapped",
+    [HARM_DELETE] = "deleted", [HARM_OLDER] = "rolled_back", [HARM_BACK] = "put_back"};
+
+static struct settings settings;
+static struct secret *root;
+static struct note_key log_key;
+static struct db *db;
+static struct db_batch *batch;
+static struct row rows[ROWS_MAX];
+static size_t row_count;
+static unsigned tried[STORE_FAMILY_COUNT][HARM_COUNT];
+static unsigned found[STORE_FAMILY_COUNT][HARM_COUNT];
+static unsigned named[STORE_FAMILY_COUNT][HARM_COUNT];
+static struct buffer missed = {.bytes_max = TEXT_MAX};
+static struct json_writer missed_writer;
+
+/* The keys that a finding may name, and whether one did. */
+static const struct row *wanted[2];
+static bool was_named;
+
+static void die(const char *what)
+{
+    (void)fprintf(stderr, "store_breaker: %s\n", what);
+    exit(2);
+}
+
+static void must(struct status status, const char *what)
+{
+    if (failed(status)) {
+        (void)fprintf(stderr, "%s (%s)\n", status.where, status_name(status.why));
+        die(what);
+    }
+}
+
+/* The log is named where it first does not hold, which may be behind the row that was harmed. */
+static bool is_log(const char *family)
+{
+    return strncmp(family, "audit_", 6) == 0;
+}
+
+static void on_found(void *owner, const struct keeper_finding *finding)
+{
+    const bool *say = owner;
+    char key[129] = "";
+
+    for (unsigned i = 0; i < 2 && wanted[i] != NULL; i++) {
+        const char *family = store_families[wanted[i]->family].name;
+        was_named =
+            was_named || (is_log(family) && is_log(finding->family)) ||
+            (strcmp(family, finding->family) == 0 && wanted[i]->key_size == finding->key_size &&
+             memcmp(wanted[i]->key, finding->key, finding->key_size) == 0);
+    }
+    encode_hex(finding->key, finding->key_size > 64 ? 64 : finding->key_size, key);
+    if (*say)
+        (void)fprintf(stderr, "%s %s is %s: %s\n", finding->family, key, finding->kind,
+                      finding->text);
+}
+
+/* How many findings there are in the store as it is. */
+static uint64_t check(bool say)
+{
+    struct buffer out OWNED(buffer_free) = BUFFER(65536);
+    struct keeper_verify_options options = {.log_key = &log_key, .found = on_found, .owner = &say};
+    struct verify verify = {.keeper = {.settings = &settings, .root = root, .db = db},
+                            .options = &options,
+                            .plain = BUFFER(ENVELOPE_PLAIN_BYTES_MAX),
+                            .row = BUFFER(256u * 1024u),
+                            .out = &out};
+    char reason[256] = "";
+
+    was_named = false;
+    struct status status = verify_walk(&verify, reason, sizeof reason);
+    uint64_t count = verify.findings;
+    verify_close(&verify);
+    /* A walk that ends early has to have a reason, and says nothing of which row it was. */
+    return failed(status) && count == 0 ? UINT64_MAX : count;
+}
+
+static void put(enum store_family family, const uint8_t *key, size_t key_size, const uint8_t *value,
+                size_t value_size)
+{
+    db_batch_put(batch, db, family, key, key_size, value, value_size);
+}
+
+static void drop(const struct row *row)
+{
+    db_batch_delete(batch, db, row->family, row->key, row->key_size);
+}
+
+static void restore(const struct row *row)
+{
+    put(row->family, row->key, row->key_size, row->value, row->value_size);
+}
+
+static void commit(void)
+{
+    must(db_commit(db, batch), "a row cannot be written");
+    db_batch_clear(batch);
+}
+
+/* What waits in the batch is done, checked and noted; the caller puts it right. */
+static void judge(enum harm harm, const struct row *row, const struct row *other, size_t at)
+{
+    char key[129] = "";
+
+    commit();
+    wanted[0] = row;
+    wanted[1] = other;
+    uint64_t count = check(false);
+    tried[row->family][harm]++;
+    found[row->family][harm] += count > 0;
+    named[row->family][harm] += was_named;
+    if (count > 0 && (was_named || count != UINT64_MAX))
+        return;
+    encode_hex(row->key, row->key_size > 64 ? 64 : row->key_size, key);
+    json_begin_object(&missed_writer);
+    json_put_member(&missed_writer, "family", store_families[row->family].name);
+    json_put_member(&missed_writer, "harm", harm_names[harm]);
+    json_put_member(&missed_writer, "key", key);
+    json_put_member_u64(&missed_writer, "at", at);
+    json_put_member_u64(&missed_writer, "value_bytes", row->value_size);
+    json_end_object(&missed_writer);
+}
+
+static const struct row *find_row(enum store_family family, const uint8_t *key, size_t key_size)
+{
+    for (size_t i = 0; i < row_count; i++)
+        if (rows[i].family == family && rows[i].key_size == key_size &&
+            memcmp(rows[i].key, key, key_size) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+static uint8_t *copy(const uint8_t *bytes, size_t size)
+{
+    uint8_t *out = calloc(1, size + 1);
+
+    if (out == NULL)
+        die("there is not enough memory");
+    memcpy(out, bytes, size);
+    return out;
+}
+
+static void flips(struct row *row, size_t stride)
+{
+    for (size_t at = random_below((uint32_t)stride); at < row->value_size; at += stride) {
+        uint8_t bit = (uint8_t)(1u << random_below(8));
+        uint8_t *changed = copy(row->value, row->value_size);
+        changed[at] ^= bit;
+        put(row->family, row->key, row->key_size, changed, row->value_size);
+        judge(HARM_FLIP, row, NULL, at);
+        restore(row);
+        free(changed);
+    }
+}
+
+static void renames(struct row *row, size_t stride)
+{
+    for (size_t at = random_below((uint32_t)stride) % row->key_size; at < row->key_size;
+         at += stride) {
+        struct row moved = *row;
+        moved.key = copy(row->key, row->key_size);
+        moved.key[at] ^= (uint8_t)(1u << random_below(8));
+        if (find_row(row->family, moved.key, row->key_size) == NULL) {
+            drop(row);
+            put(row->family, moved.key, row->key_size, row->value, row->value_size);
+            judge(HARM_RENAME, row, &moved, at);
+            drop(&moved);
+            restore(row);
+        }
+        free(moved.key);
+    }
+}
+
+static void harm_row(size_t index, size_t stride)
+{
+    struct row *row = &rows[index];
+    struct row *next = index + 1 < row_count ? &rows[index + 1] : NULL;
+    bool differ = next != NULL && next->family == row->family &&
+                  (next->value_size != row->value_size ||
+                   memcmp(next->value, row->value, row->value_size) != 0);
+
+    flips(row, stride);
+    renames(row, stride);
+    drop(row);
+    judge(HARM_DELETE, row, NULL, 0);
+    restore(row);
+    if (!differ)
+        return;
+    put(row->family, row->key, row->key_size, next->value, next->value_size);
+    put(next->family, next->key, next->key_size, row->value, row->value_size);
+    judge(HARM_SWAP, row, next, 0);
+    restore(row);
+    restore(next);
+}
+
+/* Rows as they were: changed since, or gone since. */
+static void harm_older(const struct row *old)
+{
+    const struct row *now = find_row(old->family, old->key, old->key_size);
+
+    if (now != NULL && now->value_size == old->value_size &&
+        memcmp(now->value, old->value, old->value_size) == 0)
+        return;
+    restore(old);
+    judge(now != NULL ? HARM_OLDER : HARM_BACK, old, NULL, 0);
+    if (now != NULL)
+        restore(now);
+    else
+        drop(old);
+}
+
+static struct db *store_open_at(const char *path, bool read_only)
+{
+    char reason[256] = "";
+    struct db *opened = NULL;
+    struct db_options options = {.families = store_families,
+                                 .family_count = STORE_FAMILY_COUNT,
+                                 .cache_bytes = 8u << 20,
+                                 .wal_bytes_max = 64u << 20,
+                                 .read_only = read_only};
+
+    must(db_open(path, &options, &opened, reason, sizeof reason), reason);
+    return opened;
+}
+
+/* Every row of one family; `take` gets a copy of each. */
+static void each_row(struct db *from, enum store_family family, void (*take)(const struct row *row))
+{
+    OWNED(db_iterator_free) struct db_iterator *at = NULL;
+
+    must(db_iterate(from, family, NULL, 0, &at), "the store cannot be read");
+    for (; db_iterator_valid(at); db_iterator_next(at)) {
+        struct row row = {.family = family};
+        const uint8_t *key = db_iterator_key(at, &row.key_size);
+        const uint8_t *value = db_iterator_value(at, &row.value_size);
+        row.key = copy(key, row.key_size);
+        row.value = copy(value, row.value_size);
+        take(&row);
+    }
+    must(db_iterator_status(at), "the store cannot be read to its end");
+}
+
+static void keep(const struct row *row)
+{
+    if (row_count == ROWS_MAX)
+        die("the store has too many rows");
+    rows[row_count++] = *row;
+}
+
+static void counts_write(struct json_writer *writer, const char *name,
+                         unsigned counts[STORE_FAMILY_COUNT][HARM_COUNT])
+{
+    json_key(writer, name);
+    json_begin_object(writer);
+    for (unsigned i = 0; i < STORE_FAMILY_COUNT; i++) {
+        json_key(writer, store_families[i].name);
+        json_begin_object(writer);
+        for (unsigned j = 0; j < HARM_COUNT; j++)
+            json_put_member_u64(writer, harm_names[j], counts[i][j]);
+        json_end_object(writer);
+    }
+    json_end_object(writer);
+}
+
+static void report(void)
+{
+    struct buffer out OWNED(buffer_free) = BUFFER(2 * TEXT_MAX);
+    struct json_writer writer = json_writer_over(&out);
+
+    json_end_array(&missed_writer);
+    json_begin_object(&writer);
+    json_put_member_u64(&writer, "rows", row_count);
+    counts_write(&writer, "tried", tried);
+    counts_write(&writer, "found", found);
+    counts_write(&writer, "named", named);
+    json_key(&writer, "missed");
+    json_put_raw(&writer, missed.bytes, missed.size);
+    json_end_object(&writer);
+    must(buffer_status(&out), "too much was missed");
+    (void)printf("%s\n", buffer_text(&out));
+}
+
+static void open_all(char **words)
+{
+    static char key_text[NOTE_NAME_BYTES_MAX + 66];
+    char error[256] = "";
+    struct source source = {.kind = "file", .path = words[3], .data = words[1]};
+    FILE *file = fopen(words[5], "re");
+
+    if (file == NULL || fgets(key_text, sizeof key_text, file) == NULL)
+        die("no verifier key");
+    (void)fclose(file);
+    key_text[strcspn(key_text, "\n")] = '\0';
+    must(note_key_parse(key_text, &log_key), "no verifier key");
+    if (sodium_init() < 0)
+        die("no random numbers");
+    must(secret_pool_open(16), "no memory can be locked");
+    must(source_open(&source, &root, error, sizeof error), error);
+    settings = (struct settings){.data = words[1], .origin = words[4]};
+    db = store_open_at(words[1], false);
+    must(db_batch_new(&batch), "there is not enough memory");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 7)
+        die("usage: store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE");
+    unsigned long stride = strtoul(argv[6], NULL, 10);
+    if (stride == 0)
+        die("STRIDE is 1 or more");
+    open_all(argv);
+    if (check(true) != 0)
+        die("the store is not sound as it is");
+    missed_writer = json_writer_over(&missed);
+    json_begin_array(&missed_writer);
+    for (unsigned i = 0; i < STORE_FAMILY_COUNT; i++)
+        each_row(db, (enum store_family)i, keep);
+    for (size_t i = 0; i < row_count; i++)
+        harm_row(i, stride);
+    struct db *older = store_open_at(argv[2], true);
+    for (unsigned i = 0; i < STORE_FAMILY_COUNT; i++)
+        each_row(older, (enum store_family)i, harm_older);
+    db_close(&older);
+    commit();
+    if (check(true) != 0)
+        die("the store is not sound any more");
+    report();
+    db_batch_free(&batch);
+    db_close(&db);
+    secret_free(&root);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault/cli/store_check.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vault/cli/say.h"
+
+#define DAEMON_NAME "cardkeep-vault"
+#define WORDS_MAX   8u
+
+extern char **environ;
+
+/* The daemon that was installed with this program; else the one that the PATH has. */
+static void daemon_find(char out[static PATH_MAX])
+{
+    ssize_t size = readlink("/proc/self/exe", out, PATH_MAX - sizeof DAEMON_NAME);
+
+    if (size > 0) {
+        out[size] = '\0';
+        char *slash = strrchr(out, '/');
+        if (slash != NULL)
+            (void)snprintf(slash + 1, sizeof DAEMON_NAME, "%s", DAEMON_NAME);
+        if (slash != NULL && access(out, X_OK) == 0)
+            return;
+    }
+    (void)snprintf(out, PATH_MAX, "%s", DAEMON_NAME);
+}
+
+static enum cli_exit exit_of(int status)
+{
+    if (!WIFEXITED(status)) {
+        say_error("the check was ended by signal %d", WTERMSIG(status));
+        return CLI_UNREACHABLE;
+    }
+    switch (WEXITSTATUS(status)) {
+    case 0:
+        return CLI_DONE;
+    case 1:
+        return CLI_FOUND;
+    case 2:
+        return CLI_USAGE;
+    default:
+        say_error("%s could not be run", DAEMON_NAME);
+        return CLI_UNREACHABLE;
+    }
+}
+
+/* posix_spawn() takes words that it promises not to write to, in a type that does not say so. */
+static char *word(const char *text)
+{
+    char *out = NULL;
+    memcpy(&out, &text, sizeof out);
+    return out;
+}
+
+enum cli_exit store_check_command(const struct cli_arguments *arguments)
+{
+    const char *verifier = cli_option(arguments, "verifier");
+    char daemon[PATH_MAX] = "";
+    char *words[WORDS_MAX] = {NULL};
+    unsigned count = 0;
+    pid_t child = 0;
+    int status = 0;
+
+    daemon_find(daemon);
+    words[count++] = daemon;
+    words[count++] = word("--config");
+    words[count++] = word(arguments->words[0]);
+    words[count++] = word("--verify-store");
+    if (cli_wants_json(arguments))
+        words[count++] = word("--json");
+    if (verifier != NULL) {
+        words[count++] = word("--verifier");
+        words[count++] = word(verifier);
+    }
+    int rc = posix_spawnp(&child, daemon, NULL, NULL, words, environ);
+    if (rc != 0) {
+        say_error("cannot run %s: %s; it is installed beside this program", daemon, strerror(rc));
+        return CLI_UNREACHABLE;
+    }
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return CLI_UNREACHABLE;
+    return exit_of(status);
+}
