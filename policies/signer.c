@@ -225,6 +225,18 @@ static STATUS state_load(struct signer *signer)
     return STATUS_OK;
 }
 
+STATUS signer_state_read(const char *path, const char *origin, struct checkpoint *out_last)
+{
+    struct signer_options options = {.origin = origin, .state_path = path};
+    struct signer signer = {.options = &options, .fork = {.epoch = 1}};
+
+    TRY(state_load(&signer));
+    ENSURE(signer.has_signed, WHY_NOT_FOUND);
+    *out_last = (struct checkpoint){.size = signer.signed_last.size};
+    merkle_root(&signer.signed_last, out_last->root);
+    return epoch_origin(origin, signer.fork.epoch, out_last->origin);
+}
+
 /* Whole or not at all, and durable before it returns. */
 static STATUS state_save(struct signer *signer)
 {

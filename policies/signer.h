@@ -50,6 +50,10 @@ struct signer_options {
  * was signed. */
 STATUS signer_run(const struct signer_options *options);
 
+/* What a signer remembers of having signed, from its state file; for who checks a store offline.
+ * WHY_NOT_FOUND: there is none, or nothing was signed; WHY_IO: it cannot be read; WHY_FORGED. */
+STATUS signer_state_read(const char *path, const char *origin, struct checkpoint *out_last);
+
 /* Makes a seed file (mode 0600, never over an existing one: WHY_CONFLICT) and gives its verifier
  * key.  `error` gets a sentence. */
 STATUS signer_key_create(const char *path, const char *origin, struct note_key *out_key,

@@ -6,6 +6,7 @@
 
 #include "base/own.h"
 #include "keys/source.h"
+#include "policies/signer.h"
 #include "vault/keeper_confine.h"
 #include "vault/verify.h"
 
@@ -27,6 +28,18 @@ static STATUS verify_open(struct verify *verify, char *reason, size_t reason_siz
                                  .cache_bytes = settings->cache_bytes,
                                  .read_only = true};
 
+    /* Read before the store is, which only grows; and it is not among what a keeper can read. */
+    struct status remembered =
+        settings->signer_state == NULL
+            ? FAIL(WHY_NOT_FOUND)
+            : signer_state_read(settings->signer_state, settings->origin, &verify->signed_last);
+    verify->has_signed_last = !failed(remembered);
+    if (!verify->has_signed_last)
+        buffer_format(
+            verify->out,
+            "the signer's state cannot be read (%s): whether the whole store is older was "
+            "not asked\n",
+            status_name(remembered.why));
     (void)snprintf(reason, reason_size, "the guards of this process could not be set");
     TRY(keeper_confine(settings, VERIFY_LOCK_BYTES, &report));
     ENSURE(sodium_init() >= 0, WHY_IO);

@@ -33,6 +33,10 @@ struct verify {
     uint64_t findings;
     uint64_t rows; /* Walked so far, of all families. */
 
+    /* What the signer remembers, as it was before the store was opened. */
+    struct checkpoint signed_last;
+    bool has_signed_last;
+
     /* What the log says (verify_log.c). */
     bool log_holds;
     uint64_t log_entries;

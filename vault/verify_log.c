@@ -140,6 +140,26 @@ static STATUS facts_walk(struct verify *verify, struct verify_facts *facts, uint
     return verify_facts_end(facts);
 }
 
+/* The whole store may be older, its log with it: the signer remembers more.  One that runs may have
+ * signed more since it was asked. */
+static STATUS signed_check(struct verify *verify, uint64_t signed_size)
+{
+    OWNED(audit_log_free) struct audit_log *log = NULL;
+    char error[256] = "";
+    uint8_t key[8];
+    struct verify_place place = {STORE_AUDIT_ENTRIES, key, sizeof key};
+
+    if (!verify->has_signed_last || verify->signed_last.size < signed_size)
+        return STATUS_OK;
+    TRY(audit_log_open(verify->keeper.db, &families, verify->keeper.settings->origin, &log));
+    struct status status = audit_log_check(log, &verify->signed_last, error, sizeof error);
+    if (status.why != WHY_CONFLICT)
+        return status;
+    size_key(audit_log_size(log), key);
+    verify_find(verify, &place, VERIFY_ROLLED_BACK, "%s", error);
+    return STATUS_OK;
+}
+
 STATUS verify_log_walk(struct verify *verify)
 {
     OWNED(verify_facts_free) struct verify_facts *facts = NULL;
@@ -154,6 +174,7 @@ STATUS verify_log_walk(struct verify *verify)
         log_trouble(verify, &verdict);
         return STATUS_OK;
     }
+    TRY(signed_check(verify, verdict.signed_size));
     TRY(verify_facts_new(verify, &facts));
     return facts_walk(verify, facts, verdict.signed_size);
 }

@@ -314,6 +314,8 @@ static STATUS check_expiry(struct verify *verify, struct row *row)
     struct status status =
         db_get(verify->keeper.db, row->key[8], key, STORE_KEY_BYTES, &verify->row);
     if (status.why == WHY_NOT_FOUND) {
+        struct verify_place place = {row->key[8], key, STORE_KEY_BYTES};
+        verify_find(verify, &place, VERIFY_MISSING, "it has an end, and it is not there");
         wrong(row, VERIFY_ORPHANED, "the row that it is to end is not there");
         return STATUS_OK;
     }

@@ -3,7 +3,6 @@
  * which keys there were when the store was opened last. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/encode.h"
@@ -11,6 +10,16 @@
 #include "vault/verify.h"
 
 static const char seal_key[] = "seal";
+
+/* The digits that a text of our own begins with. */
+static uint64_t number_of(const char *text)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < 19 && text[i] >= '0' && text[i] <= '9'; i++)
+        value = 10 * value + (uint64_t)(text[i] - '0');
+    return value;
+}
 
 void verify_seal_entry(struct verify *verify, const char *event, const char *detail, uint64_t seq)
 {
@@ -27,7 +36,7 @@ void verify_seal_entry(struct verify *verify, const char *event, const char *det
     (void)snprintf(verify->log_set, sizeof verify->log_set, "%.*s", 2 * (int)SEAL_SET_BYTES, set);
     verify->log_set_seq = seq;
     if (generation != NULL)
-        verify->log_generation = strtoull(generation + sizeof generation_name - 1, NULL, 10);
+        verify->log_generation = number_of(generation + sizeof generation_name - 1);
 }
 
 STATUS verify_seal_row(struct verify *verify, const uint8_t *row, size_t size)

@@ -31,11 +31,24 @@ struct row {
     size_t value_size;
 };
 
-enum harm { HARM_FLIP, HARM_RENAME, HARM_SWAP, HARM_DELETE, HARM_OLDER, HARM_BACK, HARM_COUNT };
+enum harm {
+    HARM_FLIP,
+    HARM_RENAME,
+    HARM_SWAP,
+    HARM_DELETE,
+    HARM_OLDER,
+    HARM_BACK,
+    HARM_FAMILY,
+    HARM_COUNT
+};
 
-static const char *const harm_names[] = {
-    [HARM_FLIP] = "flipped",   [HARM_RENAME] = "renamed",    [HARM_SWAP] = "swapped",
-    [HARM_DELETE] = "deleted", [HARM_OLDER] = "rolled_back", [HARM_BACK] = "put_back"};
+static const char *const harm_names[] = {[HARM_FLIP] = "flipped",
+                                         [HARM_RENAME] = "renamed",
+                                         [HARM_SWAP] = "swapped",
+                                         [HARM_DELETE] = "deleted",
+                                         [HARM_OLDER] = "rolled_back",
+                                         [HARM_BACK] = "put_back",
+                                         [HARM_FAMILY] = "family_rolled_back"};
 
 static struct settings settings;
 static struct secret *root;
@@ -138,6 +151,7 @@ static void commit(void)
 static void judge(enum harm harm, const struct row *row, const struct row *other, size_t at)
 {
     char key[129] = "";
+    char value[129] = "";
 
     commit();
     wanted[0] = row;
@@ -146,7 +160,7 @@ static void judge(enum harm harm, const struct row *row, const struct row *other
     tried[row->family][harm]++;
     found[row->family][harm] += count > 0;
     named[row->family][harm] += was_named;
-    if (count > 0 && (was_named || count != UINT64_MAX))
+    if (count > 0 && (was_named || harm == HARM_FAMILY))
         return;
     encode_hex(row->key, row->key_size > 64 ? 64 : row->key_size, key);
     json_begin_object(&missed_writer);
@@ -154,7 +168,9 @@ static void judge(enum harm harm, const struct row *row, const struct row *other
     json_put_member(&missed_writer, "harm", harm_names[harm]);
     json_put_member(&missed_writer, "key", key);
     json_put_member_u64(&missed_writer, "at", at);
-    json_put_member_u64(&missed_writer, "value_bytes", row->value_size);
+    json_put_member_bool(&missed_writer, "found", count > 0);
+    encode_hex(row->value, row->value_size > 64 ? 64 : row->value_size, value);
+    json_put_member(&missed_writer, "value", value);
     json_end_object(&missed_writer);
 }
 
@@ -244,6 +260,53 @@ static void harm_older(const struct row *old)
         restore(now);
     else
         drop(old);
+}
+
+static struct row *old_rows;
+static size_t old_count;
+
+static void keep_old(const struct row *row)
+{
+    old_rows = reallocarray(old_rows, old_count + 1, sizeof *old_rows);
+    if (old_rows == NULL)
+        die("there is not enough memory");
+    old_rows[old_count++] = *row;
+}
+
+/* All families of the set as they were, and the others as they are. */
+static void harm_families(unsigned set)
+{
+    const struct row *first = NULL;
+    bool differs = false;
+
+    for (size_t i = 0; i < row_count; i++)
+        if ((set >> rows[i].family & 1) != 0) {
+            drop(&rows[i]);
+            first = first == NULL ? &rows[i] : first;
+        }
+    for (size_t i = 0; i < old_count; i++)
+        if ((set >> old_rows[i].family & 1) != 0)
+            restore(&old_rows[i]);
+    for (size_t i = 0; i < row_count && !differs; i++) {
+        const struct row *old = &rows[i];
+        bool same = false;
+        for (size_t j = 0; j < old_count && !same; j++)
+            same = old_rows[j].family == old->family && old_rows[j].key_size == old->key_size &&
+                   memcmp(old_rows[j].key, old->key, old->key_size) == 0 &&
+                   old_rows[j].value_size == old->value_size &&
+                   memcmp(old_rows[j].value, old->value, old->value_size) == 0;
+        differs = (set >> old->family & 1) != 0 && !same;
+    }
+    if (first != NULL && differs)
+        judge(HARM_FAMILY, first, NULL, set);
+    commit();
+    for (size_t i = 0; i < old_count; i++)
+        if ((set >> old_rows[i].family & 1) != 0)
+            drop(&old_rows[i]);
+    for (size_t i = 0; i < row_count; i++)
+        if ((set >> rows[i].family & 1) != 0)
+            restore(&rows[i]);
+    commit();
 }
 
 static struct db *store_open_at(const char *path, bool read_only)
@@ -342,7 +405,9 @@ int main(int argc, char **argv)
 {
     if (argc != 7)
         die("usage: store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE");
-    unsigned long stride = strtoul(argv[6], NULL, 10);
+    size_t stride = 0;
+    for (const char *at = argv[6]; *at >= '0' && *at <= '9' && stride < 1000; at++)
+        stride = 10 * stride + (size_t)(*at - '0');
     if (stride == 0)
         die("STRIDE is 1 or more");
     open_all(argv);
@@ -356,7 +421,18 @@ int main(int argc, char **argv)
         harm_row(i, stride);
     struct db *older = store_open_at(argv[2], true);
     for (unsigned i = 0; i < STORE_FAMILY_COUNT; i++)
-        each_row(older, (enum store_family)i, harm_older);
+        each_row(older, (enum store_family)i, keep_old);
+    for (size_t i = 0; i < old_count; i++)
+        harm_older(&old_rows[i]);
+    for (unsigned i = 0; i < STORE_FAMILY_COUNT; i++)
+        harm_families(1u << i);
+    /* What a store is without its log; and with the log of today. */
+    unsigned log =
+        1u << STORE_AUDIT_ENTRIES | 1u << STORE_AUDIT_CHECKPOINTS | 1u << STORE_AUDIT_STATE;
+    harm_families(log);
+    harm_families(((1u << STORE_FAMILY_COUNT) - 1) & ~log);
+    harm_families(1u << STORE_RECORDS | 1u << STORE_TOKENS | 1u << STORE_FINGERPRINTS);
+    harm_families(1u << STORE_LEASES | 1u << STORE_EXPIRIES);
     db_close(&older);
     commit();
     if (check(true) != 0)
