@@ -48,6 +48,12 @@ struct verify {
     uint64_t log_generation; /* The keyring's, as it was said last. */
     bool has_seal;           /* The two rows of the meta family. */
     bool has_boots;
+    uint64_t log_erased; /* How many tokens the log says were erased. */
+
+    /* Sums over the tokens of each card (verify_same.c). */
+    uint64_t same_tokens[2];
+    uint64_t same_rows[2];
+    bool same_differs;
     uint64_t log_skipped;    /* Entries whose token is masked, so that its row cannot be found. */
     struct verify_key *keys; /* What it says of each key, by id - 1. */
     size_t key_count;
@@ -97,6 +103,11 @@ STATUS verify_keys_end(struct verify *verify);
 /* --- verify_seal.c: the seal's row, and what the log says of it --- */
 void verify_seal_entry(struct verify *verify, const char *event, const char *detail, uint64_t seq);
 STATUS verify_seal_row(struct verify *verify, const uint8_t *row, size_t size);
+
+/* --- verify_same.c: how many tokens a card has --- */
+void verify_same_token(struct verify *verify, const uint8_t *fingerprint);
+void verify_same_row(struct verify *verify, const uint8_t *fingerprint, uint32_t count);
+STATUS verify_same_end(struct verify *verify);
 
 /* --- verify_rows.c: every row of every family but keys and log --- */
 STATUS verify_rows_walk(struct verify *verify);

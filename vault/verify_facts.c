@@ -137,6 +137,7 @@ static STATUS token_erased(struct verify_facts *facts, const struct entry *entry
     struct store_token token;
     bool found = false;
 
+    facts->verify->log_erased++;
     TRY(token_of(facts, entry, entry->object, key, &token, &found));
     if (found && token.state != STORE_TOKEN_ERASED)
         verify_find(facts->verify, &place, VERIFY_ROLLED_BACK,

@@ -172,6 +172,7 @@ static STATUS check_token(struct verify *verify, struct row *row)
     }
     if (token.state == STORE_TOKEN_ERASED)
         return STATUS_OK;
+    verify_same_token(verify, token.fingerprint);
     TRY(token_expiry(verify, row, &token));
     struct status status = store_get_record(store, token.record_id, &record);
     if (status.why == WHY_NOT_FOUND) {
@@ -227,6 +228,7 @@ static STATUS check_same_card(struct verify *verify, struct row *row)
         wrong(row, VERIFY_UNAUTHENTIC, "its seal does not hold");
         return STATUS_OK;
     }
+    verify_same_row(verify, row->key, same.token_count);
     return same.record_id == 0 ? STATUS_OK : same_card_record(verify, row, same.record_id);
 }
 
@@ -422,6 +424,21 @@ static STATUS rows_walk(struct verify *verify, const struct kind *kind)
     return db_iterator_status(rows);
 }
 
+/* What was erased leaves two marks, for ever. */
+static void marks_missing(struct verify *verify)
+{
+    static const char *const marks[] = {ERASE_MARK_RECORDS, ERASE_MARK_UNPURGED};
+    uint64_t value = 0;
+
+    for (size_t i = 0; verify->log_erased > 0 && i < sizeof marks / sizeof marks[0]; i++) {
+        struct verify_place place = {STORE_META, marks[i], strlen(marks[i])};
+        struct status status = store_get_mark(&verify->keeper.store, marks[i], &value);
+        if (status.why == WHY_NOT_FOUND)
+            verify_find(verify, &place, VERIFY_MISSING,
+                        "the log says that tokens were erased, which leaves it");
+    }
+}
+
 STATUS verify_rows_walk(struct verify *verify)
 {
     struct verify_place boots_place = {STORE_META, boots, sizeof boots};
@@ -429,6 +446,8 @@ STATUS verify_rows_walk(struct verify *verify)
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         TRY(rows_walk(verify, &kinds[i]));
+    TRY(verify_same_end(verify));
+    marks_missing(verify);
     if (!verify->has_boots && verify->log_opens > 0)
         verify_find(verify, &boots_place, VERIFY_MISSING, "the log counts %" PRIu64 " openings",
                     verify->log_opens);
