@@ -15,7 +15,7 @@ STRIDE = 61  # Of the bytes of a row this test changes one in so many, from a dr
 PATIENCE_S = 3600
 
 
-# What no look at one store can tell from what may have happened; vault/README.md says why.
+# What no look at one store can tell from what may have happened; vault/CHECK.md says why.
 UNKNOWABLE = {("audit_checkpoints", "family_rolled_back", ""),
               ("meta", "rolled_back", b"records".hex())}
 

@@ -61,7 +61,7 @@ static const struct help_text help_texts[] = {
      "put back from an earlier copy, orphaned or changed is named: family, key, one sentence.  "
      "What\n"
      "the rows should be it has from the audit log in the same store; with --verifier the log's\n"
-     "signatures are asked too.  vault/README.md says what cannot be found.  Exit code 1 when\n"
+     "signatures are asked too.  vault/CHECK.md says what cannot be found.   Exit code 1 when\n"
      "anything was found.\n\n"
      "Examples:\n"
      "  cardkeep store check .cardkeep/vault.yaml\n"
