@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -207,6 +208,18 @@ bool keeper_has_work(const struct keeper *keeper)
     return db_batch_count(keeper->batch) > 0 || keeper->note.size > 0;
 }
 
+/* From these words `cardkeep keys exposure` knows what a key has ever wrapped. */
+static void turn_say_parent(const struct key_info *info, char *out, size_t out_size)
+{
+    const char *level = info->level == KEY_LEVEL_KEK ? "kek" : "dek";
+
+    if (info->parent_id == 0)
+        (void)snprintf(out, out_size, "%s", level);
+    else
+        (void)snprintf(out, out_size, "%s under key %llu", level,
+                       (unsigned long long)info->parent_id);
+}
+
 /* Keys that were made or moved and are not stored yet: their rows and entries go with what used
  * them. */
 static STATUS turn_put_changes(struct keeper *keeper, int64_t now_ms)
@@ -221,6 +234,7 @@ static STATUS turn_put_changes(struct keeper *keeper, int64_t now_ms)
             key[i] = (uint8_t)(change.row_id >> (56 - 8 * i));
         db_batch_put(keeper->batch, keeper->db, STORE_KEYS, key, sizeof key, change.row,
                      change.row_size);
+        char detail[64];
         if (change.event[0] == '\0')
             continue;
         struct audit_entry entry = {
@@ -229,7 +243,9 @@ static STATUS turn_put_changes(struct keeper *keeper, int64_t now_ms)
             .tenant = change.info.tenant[0] == '\0' ? NULL : change.info.tenant,
             .key_id = change.info.id,
             .key_version = change.info.version,
+            .detail = detail,
         };
+        turn_say_parent(&change.info, detail, sizeof detail);
         TRY(keeper_record_own(keeper, &entry, now_ms));
     }
     return STATUS_OK;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys: who may move them, what two persons must agree on, and what a key's state does to cards."""
+import json
 import os
 import signal
 
@@ -289,6 +290,116 @@ def a_compromised_wrapping_key_is_replaced_at_once(system):
     equal(_approve(system, request).status, 200, "approved")
     equal(_key(system, kek)["state"], "compromised", "final")
     equal(pay(system, token).status, 200, "cards open all along")
+
+
+def _say(system, *words, code=0):
+    done = system.cardkeep(*words)
+    equal(done.returncode, code, f"cardkeep {' '.join(words)}: {done.stdout}{done.stderr}")
+    return done.stdout if code == 0 else done.stderr
+
+
+def people_move_keys_at_the_command_line(system):
+    token, key = _fresh_key(system)
+    check(f"{key:6}  dek  card" in _say(system, "keys", "list", "--state", "active"), "in the list")
+    check("data-encryption" in _say(system, "keys", "show", str(key)), "alone")
+    equal(json.loads(_say(system, "keys", "show", str(key), "--json"))["id"], key, "for scripts")
+    check("is suspended" in _say(system, "keys", "suspend", str(key), "--reason", "a doubt"), "")
+    said = _say(system, "keys", "compromise", str(key), "--reason", "lost", "--within", "600")
+    request = said.split(":")[0]
+    check(f"cardkeep approvals approve {request}" in said, said)
+    check(request in _say(system, "approvals", "list"), "it waits")
+    _say(system, "approvals", "approve", request, code=1)
+    _say(system, "approvals", "approve", request, "--as", "custodian-1", code=4)
+    said = _say(system, "approvals", "approve", request, "--as", "security-2")
+    check("carried out" in said, said)
+    check(request not in _say(system, "approvals", "list"), "it waits no more")
+    check(request in _say(system, "approvals", "list", "--all"), "and is remembered")
+    equal(pay(system, token).json["code"], "key_compromised", "no lease")
+    for words in (("keys", "show", "x"), ("keys", "list", "--state", "a b"),
+                  ("approvals", "approve", "12"), ("keys", "compromise", "1", "--within", "0")):
+        _say(system, *words, code=2)
+    _say(system, "keys", "show", "999999", code=1)
+
+
+def _exposure(system, key, *more):
+    return json.loads(_say(system, "keys", "exposure", str(key), "--json", *more))
+
+
+def the_blast_radius_of_a_key_is_in_the_log(system):
+    equal(_change(system, _fresh_key(system)[1], "deactivate").status, 200, "the next is its own")
+    start = system.audit_size()
+    tokens = [system.token()["token"] for _ in range(3)]
+    key = _active(system)["id"]
+    batch = system.vault().post("/v1/tokens/batch", {"cards": [
+        {"number": VISA, "exp_month": 12, "exp_year": 2031} for _ in range(2)]})
+    tokens += [one["token"] for one in batch.json["results"]]
+    equal(pay(system, tokens[0]).status, 200, "one is opened")
+    equal(pay(system, tokens[4]).status, 200, "and one of the batch")
+    equal(system.vault().get(f"/v1/tokens/{tokens[1]}").status, 200, "one is shown")
+    equal(_change(system, key, "deactivate").status, 200, "over")
+    other = system.token()["token"]
+    found = _exposure(system, key)
+    equal((found["tokens"], found["sealed"], found["opened"], found["shown"], found["whole"]),
+          (5, 5, 2, 1, True), "how many")
+    equal({one["token"] for one in found["uses"]}, set(tokens), "which")
+    equal(found["by"], [{"principal": "shop", "uses": 8}], "by whom")
+    opened = [one for one in found["uses"] if one["action"] == "opened"]
+    equal([(one["token"], one["by"], one["on_behalf_of"], one["destination"]) for one in opened],
+          [(tokens[0], "relay", "shop", "sandbox"), (tokens[4], "relay", "shop", "sandbox")],
+          "who opened what, for whom, to where")
+    check(all(one["from"].startswith("127.0.0.1") and one["seq"] >= start
+              for one in found["uses"]), "from where")
+    check(other not in json.dumps(found), "and nothing else")
+    said = _say(system, "keys", "exposure", str(key))
+    check("5 tokens: 5 times sealed" in said.splitlines()[1], said)
+    between = opened[0]["ts"]
+    equal(_exposure(system, key, "--to", between)["opened"], 1, "a window's end")
+    equal(_exposure(system, key, "--from", between)["sealed"], 0, "a window's beginning")
+    store = ("--store", system.path("data/vault"), "--verifier",
+             system.path("keys/vault-signer.pub"))
+    wait_until(lambda: _exposure(system, key, *store)["uses"] == found["uses"],
+               "offline it is the same")
+    kek = _active(system, "kek")["id"]
+    wide = _exposure(system, kek)
+    check(key in wide["keys"] and set(tokens) <= {one["token"] for one in wide["uses"]},
+          f"what wrapped it exposes it, too: {wide['keys']}")
+    _say(system, "keys", "exposure", str(key), "--from", "yesterday", code=2)
+
+
+def the_end_of_a_key_is_proven_offline(system):
+    _, key = _fresh_key(system)
+    _say(system, "keys", "prove", str(key), code=1)
+    equal(_change(system, key, "deactivate").status, 200, "over")
+    for token in _under(system, key):
+        equal(system.vault().delete(f"/v1/tokens/{token}").status, 204, "erased")
+    request = _ask(system, key, "destroy")
+    equal(_approve(system, request).status, 200, "destroyed")
+    system.verified("vault")
+    folder = system.path("proofs")
+    os.mkdir(folder)
+    said = _say(system, "keys", "prove", str(key), "--to", folder)
+    check(f"no record under key {key} remains" in said, said)
+    check("by security and security-2" in said, said)
+    equal(sorted(os.listdir(folder)), [f"key-{key}-destroyed.tlog-proof",
+                                       f"key-{key}-statement.tlog-proof"], "two proofs")
+    _say(system, "keys", "prove", str(key), "--to", folder, code=2)  # Nothing is written over.
+    verifier = ("--verifier", system.path("keys/vault-signer.pub"))
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        done = system.cardkeep("keys", "prove", "--check", path, "--json", *verifier, config=False)
+        equal(done.returncode, 0, done.stderr)
+        proven = json.loads(done.stdout)
+        equal((proven["good"], proven["key"]), (True, key), "offline")
+        done = system.cardkeep("keys", "prove", "--check", path, "--verifier",
+                               system.path("keys/relay-signer.pub"), config=False)
+        equal(done.returncode, 1, "another's key proves nothing")
+        with open(path, "rb") as file:
+            data = bytearray(file.read())
+        data[data.index(b"extra ") + 40] ^= 1
+        with open(path + ".bad", "wb") as file:
+            file.write(data)
+        done = system.cardkeep("keys", "prove", "--check", path + ".bad", *verifier, config=False)
+        equal(done.returncode, 1, f"a changed entry: {done.stdout}")
 
 
 def requests_and_holds_survive_kill_9(system):

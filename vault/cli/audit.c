@@ -299,6 +299,49 @@ static enum cli_exit tail_store(const struct cli_arguments *arguments, const cha
     return CLI_FOUND;
 }
 
+/* Checkpoints whose size is at most `seq`. */
+static void walk_notes(const struct audit_fetch *give, struct db_iterator *notes, uint64_t seq)
+{
+    for (; db_iterator_valid(notes); db_iterator_next(notes)) {
+        size_t key_size = 0;
+        size_t size = 0;
+        const uint8_t *key = db_iterator_key(notes, &key_size);
+        struct cursor cursor = cursor_over(key, key_size);
+        uint64_t note_size = cursor_u64(&cursor);
+        if (note_size > seq)
+            return;
+        const char *note = (const char *)db_iterator_value(notes, &size);
+        if (cursor_done(&cursor)) /* Else it is the frontier beside a note. */
+            give->on_checkpoint(give->owner, note_size, note, size);
+    }
+}
+
+enum cli_exit audit_store_walk(const char *folder, const struct audit_fetch *give)
+{
+    OWNED(db_close) struct db *db = NULL;
+    OWNED(db_iterator_free) struct db_iterator *entries = NULL;
+    OWNED(db_iterator_free) struct db_iterator *notes = NULL;
+    uint64_t seq = 0;
+    enum cli_exit code = store_open(folder, &db);
+    if (code != CLI_DONE)
+        return code;
+    bool good = !failed(db_iterate(db, places.checkpoints, NULL, 0, &notes)) &&
+                !failed(db_iterate(db, places.entries, NULL, 0, &entries));
+    for (; good && db_iterator_valid(entries); db_iterator_next(entries)) {
+        size_t size = 0;
+        seq = row_seq(entries);
+        walk_notes(give, notes, seq);
+        const char *entry = (const char *)db_iterator_value(entries, &size);
+        give->on_entry(give->owner, seq, entry, size);
+    }
+    if (good)
+        walk_notes(give, notes, UINT64_MAX);
+    if (good && !failed(db_iterator_status(entries)) && !failed(db_iterator_status(notes)))
+        return CLI_DONE;
+    say_error("the store cannot be read to its end; see 'cardkeep audit verify'");
+    return CLI_FOUND;
+}
+
 static void tail_on_nothing(void *owner, uint64_t seq, const char *text, size_t size)
 {
     (void)owner;

@@ -10,6 +10,7 @@
 #define VAULT_CLI_AUDIT_H
 
 #include "policies/audit_verify.h"
+#include "vault/cli/audit_fetch.h"
 #include "vault/cli/cli.h"
 
 enum cli_exit audit_verify_command(const struct cli_arguments *arguments);
@@ -21,5 +22,8 @@ bool audit_verifier_read(const char *path, struct note_key *out_key);
  * sentence is said. */
 enum cli_exit audit_store_verify(const char *folder, const char *origin, const struct note_key *key,
                                  struct audit_verdict *out_verdict);
+/* Gives all entries and checkpoints of a store, in order, to the callbacks of `give`; its daemon is
+ * not asked. */
+enum cli_exit audit_store_walk(const char *folder, const struct audit_fetch *give);
 
 #endif

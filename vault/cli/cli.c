@@ -4,11 +4,15 @@
 #include <assert.h>
 #include <string.h>
 
+#include "vault/cli/approvals.h"
 #include "vault/cli/audit.h"
 #include "vault/cli/backup.h"
 #include "vault/cli/dev.h"
+#include "vault/cli/exposure.h"
 #include "vault/cli/health.h"
 #include "vault/cli/help.h"
+#include "vault/cli/keys.h"
+#include "vault/cli/prove.h"
 #include "vault/cli/say.h"
 #include "vault/cli/scan.h"
 #include "vault/cli/store_check.h"
@@ -48,6 +52,42 @@ const struct cli_command cli_commands[] = {
     {"store", "check", "[--json] [--verifier KEY] VAULT.YAML",
      "Name every row of a vault's store that is not what was written last.", " json verifier: ", 1,
      1, store_check_command},
+    {"keys", "list", "[--json] [--config FILE] [--as NAME] [--tenant T] [--purpose P] [--state S]",
+     "Show the vault's keys: what each is for, its state and its period.",
+     " json config: as: tenant: purpose: state: ", 0, 0, keys_list},
+    {"keys", "show", "[--json] [--config FILE] [--as NAME] ID", "Show one key.",
+     " json config: as: ", 1, 1, keys_show},
+    {"keys", "suspend", "[--json] [--config FILE] [--as NAME] [--reason TEXT] ID",
+     "Have a key encrypt nothing more, for now; what it sealed still opens.",
+     " json config: as: reason: ", 1, 1, keys_suspend},
+    {"keys", "activate", "[--json] [--config FILE] [--as NAME] [--reason TEXT] ID",
+     "Have a suspended key encrypt again.", " json config: as: reason: ", 1, 1, keys_activate},
+    {"keys", "deactivate", "[--json] [--config FILE] [--as NAME] [--reason TEXT] ID",
+     "Have a key encrypt nothing more, for good; what it sealed still opens.",
+     " json config: as: reason: ", 1, 1, keys_deactivate},
+    {"keys", "compromise",
+     "[--json] [--config FILE] [--as NAME] [--reason TEXT] [--within SECONDS] ID",
+     "Take a key out of use at once, and ask for it to be declared compromised.",
+     " json config: as: reason: within: ", 1, 1, keys_compromise},
+    {"keys", "destroy",
+     "[--json] [--config FILE] [--as NAME] [--reason TEXT] [--within SECONDS] ID",
+     "Ask for a key that nothing depends on to be destroyed.",
+     " json config: as: reason: within: ", 1, 1, keys_destroy},
+    {"keys", "exposure",
+     "[--json] [--config FILE] [--from TIME] [--to TIME] [--store DIR --verifier KEY] ID",
+     "List the tokens that were sealed or opened under a key, by whom and from where.",
+     " json config: from: to: store: verifier: origin: ", 1, 1, exposure_run},
+    {"keys", "prove",
+     "[--json] [--config FILE] [--to DIR] [--store DIR --verifier KEY] ID | --check FILE "
+     "[--verifier KEY]",
+     "Write a proof that a key is no more, or check one offline.",
+     " json config: to: check: store: verifier: origin: ", 0, 1, prove_run},
+    {"approvals", "list", "[--json] [--config FILE] [--as NAME] [--all]",
+     "Show what waits for a second person.", " json config: as: all ", 0, 0, approvals_list},
+    {"approvals", "approve", "[--json] [--config FILE] [--as NAME] REQUEST",
+     "Carry out what somebody else asked for.", " json config: as: ", 1, 1, approvals_approve},
+    {"approvals", "cancel", "[--json] [--config FILE] [--as NAME] REQUEST", "Take back a request.",
+     " json config: as: ", 1, 1, approvals_cancel},
     {"scan", "", "[--json] [--all] PATH...", "Look for card numbers in files and folders.",
      " json all ", 1, CLI_WORDS_MAX, scan_run},
     {"help", "", "[NOUN]", "Explain a noun, with examples.", " ", 0, 1, help_run},

@@ -67,6 +67,31 @@ static const struct help_text help_texts[] = {
      "  cardkeep store check .cardkeep/vault.yaml\n"
      "  cardkeep store check --json --verifier .cardkeep/keys/vault-signer.pub "
      ".cardkeep/vault.yaml\n"},
+    {"keys",
+     "list, show and the changes ask a running vault with the security engineer's certificate, or\n"
+     "with that of --as NAME.  compromise and destroy need two persons: what they print names the\n"
+     "request, which somebody else approves.  To ask for a compromise takes the key out of use at\n"
+     "once.  exposure and prove read the audit log, which is proven whole on the way: over a\n"
+     "running vault with the auditor's certificate, or offline with --store.  keys/ROTATE.md has\n"
+     "the whole of a rotation and of a compromise.\n\n"
+     "Examples:\n"
+     "  cardkeep keys list --state active\n"
+     "  cardkeep keys show 12 --json\n"
+     "  cardkeep keys compromise 12 --reason 'a laptop was lost'\n"
+     "  cardkeep keys exposure 12 --from 2026-11-01T00:00:00Z --to 2026-11-23T12:00:00Z\n"
+     "  cardkeep keys exposure 12 --json --store .cardkeep/data/vault "
+     "--verifier .cardkeep/keys/vault-signer.pub\n"
+     "  cardkeep keys prove 12 --to proofs\n"
+     "  cardkeep keys prove --check proofs/key-12-statement.tlog-proof "
+     "--verifier .cardkeep/keys/vault-signer.pub\n"},
+    {"approvals",
+     "What destroys, compromises, erases or changes the seal needs two: one asks, and another,\n"
+     "with another certificate, approves before the deadline.  Whoever asked, or could approve,\n"
+     "may cancel.\n\n"
+     "Examples:\n"
+     "  cardkeep approvals list\n"
+     "  cardkeep approvals approve apr_3 --as security-2\n"
+     "  cardkeep approvals cancel apr_3\n"},
     {"scan",
      "Offline.  Finds numbers of 13 to 19 digits with a known prefix and a right check digit, as\n"
      "digits with or without separators, as UTF-16, as packed BCD, and inside base64.  Says "
