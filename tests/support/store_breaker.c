@@ -38,17 +38,16 @@ enum harm {
     HARM_DELETE,
     HARM_OLDER,
     HARM_BACK,
+    HARM_REVIVE,
+    HARM_FORGET,
     HARM_FAMILY,
     HARM_COUNT
 };
 
-static const char *const harm_names[] = {[HARM_FLIP] = "flipped",
-                                         [HARM_RENAME] = "renamed",
-                                         [HARM_SWAP] = "swapped",
-                                         [HARM_DELETE] = "deleted",
-                                         [HARM_OLDER] = "rolled_back",
-                                         [HARM_BACK] = "put_back",
-                                         [HARM_FAMILY] = "family_rolled_back"};
+static const char *const harm_names[] = {
+    [HARM_FLIP] = "flipped",   [HARM_RENAME] = "renamed",    [HARM_SWAP] = "swapped",
+    [HARM_DELETE] = "deleted", [HARM_OLDER] = "rolled_back", [HARM_BACK] = "put_back",
+    [HARM_REVIVE] = "revived", [HARM_FORGET] = "forgotten",  [HARM_FAMILY] = "family_rolled_back"};
 
 static struct settings settings;
 static struct secret *root;
@@ -174,6 +173,13 @@ static void judge(enum harm harm, const struct row *row, const struct row *other
     json_end_object(&missed_writer);
 }
 
+static bool is_same(const struct row *a, const struct row *b)
+{
+    return a->family == b->family && a->key_size == b->key_size &&
+           memcmp(a->key, b->key, a->key_size) == 0 && a->value_size == b->value_size &&
+           memcmp(a->value, b->value, a->value_size) == 0;
+}
+
 static const struct row *find_row(enum store_family family, const uint8_t *key, size_t key_size)
 {
     for (size_t i = 0; i < row_count; i++)
@@ -251,8 +257,7 @@ static void harm_older(const struct row *old)
 {
     const struct row *now = find_row(old->family, old->key, old->key_size);
 
-    if (now != NULL && now->value_size == old->value_size &&
-        memcmp(now->value, old->value, old->value_size) == 0)
+    if (now != NULL && is_same(now, old))
         return;
     restore(old);
     judge(now != NULL ? HARM_OLDER : HARM_BACK, old, NULL, 0);
@@ -273,6 +278,62 @@ static void keep_old(const struct row *row)
     old_rows[old_count++] = *row;
 }
 
+/* Whether `row` belongs to a token or a lease: its record, its same-card row, its expiry. */
+static bool belongs(const struct row *row, const struct row *owner)
+{
+    switch ((unsigned)row->family) {
+    case STORE_RECORDS:
+        return owner->family == STORE_TOKENS && memcmp(row->key, owner->value + 2, 8) == 0;
+    case STORE_FINGERPRINTS:
+        return owner->family == STORE_TOKENS &&
+               memmem(owner->value, owner->value_size, row->key, row->key_size) != NULL;
+    case STORE_EXPIRIES:
+        return memmem(row->key, row->key_size, owner->key, owner->key_size) != NULL;
+    default:
+        return false;
+    }
+}
+
+/* A token that was erased comes back, with all that was its own, as it was. */
+static void harm_revive(const struct row *old)
+{
+    const struct row *now = find_row(old->family, old->key, old->key_size);
+
+    if (old->family != STORE_TOKENS || now == NULL || old->value[0] != STORE_TOKEN_LIVE ||
+        now->value[0] != STORE_TOKEN_ERASED)
+        return;
+    restore(old);
+    for (size_t i = 0; i < old_count; i++)
+        if (belongs(&old_rows[i], old))
+            restore(&old_rows[i]);
+    judge(HARM_REVIVE, old, NULL, 0);
+    for (size_t i = 0; i < old_count; i++) {
+        const struct row *own = &old_rows[i];
+        const struct row *own_now = find_row(own->family, own->key, own->key_size);
+        if (belongs(own, old) && own_now == NULL)
+            drop(own);
+        else if (belongs(own, old))
+            restore(own_now);
+    }
+    restore(now);
+}
+
+/* A token or a lease goes, with all that says that it was there but the log. */
+static void harm_forget(const struct row *row)
+{
+    if (row->family != STORE_TOKENS && row->family != STORE_LEASES)
+        return;
+    drop(row);
+    for (size_t i = 0; i < row_count; i++)
+        if (rows[i].family != STORE_FINGERPRINTS && belongs(&rows[i], row))
+            drop(&rows[i]);
+    judge(HARM_FORGET, row, NULL, 0);
+    for (size_t i = 0; i < row_count; i++)
+        if (belongs(&rows[i], row))
+            restore(&rows[i]);
+    restore(row);
+}
+
 /* All families of the set as they were, and the others as they are. */
 static void harm_families(unsigned set)
 {
@@ -288,14 +349,10 @@ static void harm_families(unsigned set)
         if ((set >> old_rows[i].family & 1) != 0)
             restore(&old_rows[i]);
     for (size_t i = 0; i < row_count && !differs; i++) {
-        const struct row *old = &rows[i];
         bool same = false;
         for (size_t j = 0; j < old_count && !same; j++)
-            same = old_rows[j].family == old->family && old_rows[j].key_size == old->key_size &&
-                   memcmp(old_rows[j].key, old->key, old->key_size) == 0 &&
-                   old_rows[j].value_size == old->value_size &&
-                   memcmp(old_rows[j].value, old->value, old->value_size) == 0;
-        differs = (set >> old->family & 1) != 0 && !same;
+            same = is_same(&old_rows[j], &rows[i]);
+        differs = (set >> rows[i].family & 1) != 0 && !same;
     }
     if (first != NULL && differs)
         judge(HARM_FAMILY, first, NULL, set);
@@ -424,6 +481,10 @@ int main(int argc, char **argv)
         each_row(older, (enum store_family)i, keep_old);
     for (size_t i = 0; i < old_count; i++)
         harm_older(&old_rows[i]);
+    for (size_t i = 0; i < old_count; i++)
+        harm_revive(&old_rows[i]);
+    for (size_t i = 0; i < row_count; i++)
+        harm_forget(&rows[i]);
     for (unsigned i = 0; i < STORE_FAMILY_COUNT; i++)
         harm_families(1u << i);
     /* What a store is without its log; and with the log of today. */
