@@ -17,19 +17,12 @@
 #include "base/json.h"
 #include "base/own.h"
 #include "keys/source.h"
+#include "tests/support/store_copy.h"
 #include "vault/settings.h"
 #include "vault/verify.h"
 
 #define ROWS_MAX 100000u
 #define TEXT_MAX (1u << 20)
-
-struct row {
-    enum store_family family;
-    uint8_t *key;
-    size_t key_size;
-    uint8_t *value;
-    size_t value_size;
-};
 
 enum harm {
     HARM_FLIP,
@@ -65,20 +58,6 @@ static struct json_writer missed_writer;
 /* The keys that a finding may name, and whether one did. */
 static const struct row *wanted[2];
 static bool was_named;
-
-static void die(const char *what)
-{
-    (void)fprintf(stderr, "store_breaker: %s\n", what);
-    exit(2);
-}
-
-static void must(struct status status, const char *what)
-{
-    if (failed(status)) {
-        (void)fprintf(stderr, "%s (%s)\n", status.where, status_name(status.why));
-        die(what);
-    }
-}
 
 /* The log is named where it first does not hold, which may be behind the row that was harmed. */
 static bool is_log(const char *family)
@@ -142,7 +121,7 @@ static void restore(const struct row *row)
 
 static void commit(void)
 {
-    must(db_commit(db, batch), "a row cannot be written");
+    store_copy_must(db_commit(db, batch), "a row cannot be written");
     db_batch_clear(batch);
 }
 
@@ -173,13 +152,6 @@ static void judge(enum harm harm, const struct row *row, const struct row *other
     json_end_object(&missed_writer);
 }
 
-static bool is_same(const struct row *a, const struct row *b)
-{
-    return a->family == b->family && a->key_size == b->key_size &&
-           memcmp(a->key, b->key, a->key_size) == 0 && a->value_size == b->value_size &&
-           memcmp(a->value, b->value, a->value_size) == 0;
-}
-
 static const struct row *find_row(enum store_family family, const uint8_t *key, size_t key_size)
 {
     for (size_t i = 0; i < row_count; i++)
@@ -189,21 +161,11 @@ static const struct row *find_row(enum store_family family, const uint8_t *key, 
     return NULL;
 }
 
-static uint8_t *copy(const uint8_t *bytes, size_t size)
-{
-    uint8_t *out = calloc(1, size + 1);
-
-    if (out == NULL)
-        die("there is not enough memory");
-    memcpy(out, bytes, size);
-    return out;
-}
-
 static void flips(struct row *row, size_t stride)
 {
     for (size_t at = random_below((uint32_t)stride); at < row->value_size; at += stride) {
         uint8_t bit = (uint8_t)(1u << random_below(8));
-        uint8_t *changed = copy(row->value, row->value_size);
+        uint8_t *changed = store_copy_bytes(row->value, row->value_size);
         changed[at] ^= bit;
         put(row->family, row->key, row->key_size, changed, row->value_size);
         judge(HARM_FLIP, row, NULL, at);
@@ -217,7 +179,7 @@ static void renames(struct row *row, size_t stride)
     for (size_t at = random_below((uint32_t)stride) % row->key_size; at < row->key_size;
          at += stride) {
         struct row moved = *row;
-        moved.key = copy(row->key, row->key_size);
+        moved.key = store_copy_bytes(row->key, row->key_size);
         moved.key[at] ^= (uint8_t)(1u << random_below(8));
         if (find_row(row->family, moved.key, row->key_size) == NULL) {
             drop(row);
@@ -257,7 +219,7 @@ static void harm_older(const struct row *old)
 {
     const struct row *now = find_row(old->family, old->key, old->key_size);
 
-    if (now != NULL && is_same(now, old))
+    if (now != NULL && store_copy_same(now, old))
         return;
     restore(old);
     judge(now != NULL ? HARM_OLDER : HARM_BACK, old, NULL, 0);
@@ -274,7 +236,7 @@ static void keep_old(const struct row *row)
 {
     old_rows = reallocarray(old_rows, old_count + 1, sizeof *old_rows);
     if (old_rows == NULL)
-        die("there is not enough memory");
+        store_copy_die("there is not enough memory");
     old_rows[old_count++] = *row;
 }
 
@@ -351,7 +313,7 @@ static void harm_families(unsigned set)
     for (size_t i = 0; i < row_count && !differs; i++) {
         bool same = false;
         for (size_t j = 0; j < old_count && !same; j++)
-            same = is_same(&old_rows[j], &rows[i]);
+            same = store_copy_same(&old_rows[j], &rows[i]);
         differs = (set >> rows[i].family & 1) != 0 && !same;
     }
     if (first != NULL && differs)
@@ -366,41 +328,10 @@ static void harm_families(unsigned set)
     commit();
 }
 
-static struct db *store_open_at(const char *path, bool read_only)
-{
-    char reason[256] = "";
-    struct db *opened = NULL;
-    struct db_options options = {.families = store_families,
-                                 .family_count = STORE_FAMILY_COUNT,
-                                 .cache_bytes = 8u << 20,
-                                 .wal_bytes_max = 64u << 20,
-                                 .read_only = read_only};
-
-    must(db_open(path, &options, &opened, reason, sizeof reason), reason);
-    return opened;
-}
-
-/* Every row of one family; `take` gets a copy of each. */
-static void each_row(struct db *from, enum store_family family, void (*take)(const struct row *row))
-{
-    OWNED(db_iterator_free) struct db_iterator *at = NULL;
-
-    must(db_iterate(from, family, NULL, 0, &at), "the store cannot be read");
-    for (; db_iterator_valid(at); db_iterator_next(at)) {
-        struct row row = {.family = family};
-        const uint8_t *key = db_iterator_key(at, &row.key_size);
-        const uint8_t *value = db_iterator_value(at, &row.value_size);
-        row.key = copy(key, row.key_size);
-        row.value = copy(value, row.value_size);
-        take(&row);
-    }
-    must(db_iterator_status(at), "the store cannot be read to its end");
-}
-
 static void keep(const struct row *row)
 {
     if (row_count == ROWS_MAX)
-        die("the store has too many rows");
+        store_copy_die("the store has too many rows");
     rows[row_count++] = *row;
 }
 
@@ -433,7 +364,7 @@ static void report(void)
     json_key(&writer, "missed");
     json_put_raw(&writer, missed.bytes, missed.size);
     json_end_object(&writer);
-    must(buffer_status(&out), "too much was missed");
+    store_copy_must(buffer_status(&out), "too much was missed");
     (void)printf("%s\n", buffer_text(&out));
 }
 
@@ -445,40 +376,40 @@ static void open_all(char **words)
     FILE *file = fopen(words[5], "re");
 
     if (file == NULL || fgets(key_text, sizeof key_text, file) == NULL)
-        die("no verifier key");
+        store_copy_die("no verifier key");
     (void)fclose(file);
     key_text[strcspn(key_text, "\n")] = '\0';
-    must(note_key_parse(key_text, &log_key), "no verifier key");
+    store_copy_must(note_key_parse(key_text, &log_key), "no verifier key");
     if (sodium_init() < 0)
-        die("no random numbers");
-    must(secret_pool_open(16), "no memory can be locked");
-    must(source_open(&source, &root, error, sizeof error), error);
+        store_copy_die("no random numbers");
+    store_copy_must(secret_pool_open(16), "no memory can be locked");
+    store_copy_must(source_open(&source, &root, error, sizeof error), error);
     settings = (struct settings){.data = words[1], .origin = words[4]};
-    db = store_open_at(words[1], false);
-    must(db_batch_new(&batch), "there is not enough memory");
+    db = store_copy_open(words[1], false);
+    store_copy_must(db_batch_new(&batch), "there is not enough memory");
 }
 
 int main(int argc, char **argv)
 {
     if (argc != 7)
-        die("usage: store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE");
+        store_copy_die("usage: store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE");
     size_t stride = 0;
     for (const char *at = argv[6]; *at >= '0' && *at <= '9' && stride < 1000; at++)
         stride = 10 * stride + (size_t)(*at - '0');
     if (stride == 0)
-        die("STRIDE is 1 or more");
+        store_copy_die("STRIDE is 1 or more");
     open_all(argv);
     if (check(true) != 0)
-        die("the store is not sound as it is");
+        store_copy_die("the store is not sound as it is");
     missed_writer = json_writer_over(&missed);
     json_begin_array(&missed_writer);
     for (unsigned i = 0; i < STORE_FAMILY_COUNT; i++)
-        each_row(db, (enum store_family)i, keep);
+        store_copy_each(db, (enum store_family)i, keep);
     for (size_t i = 0; i < row_count; i++)
         harm_row(i, stride);
-    struct db *older = store_open_at(argv[2], true);
+    struct db *older = store_copy_open(argv[2], true);
     for (unsigned i = 0; i < STORE_FAMILY_COUNT; i++)
-        each_row(older, (enum store_family)i, keep_old);
+        store_copy_each(older, (enum store_family)i, keep_old);
     for (size_t i = 0; i < old_count; i++)
         harm_older(&old_rows[i]);
     for (size_t i = 0; i < old_count; i++)
@@ -497,7 +428,7 @@ int main(int argc, char **argv)
     db_close(&older);
     commit();
     if (check(true) != 0)
-        die("the store is not sound any more");
+        store_copy_die("the store is not sound any more");
     report();
     db_batch_free(&batch);
     db_close(&db);
