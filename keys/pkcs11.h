@@ -25,7 +25,7 @@
 #define PKCS11_BLOB_BYTES_MAX    128u
 #define PKCS11_BINDING_BYTES_MAX 256u
 #define PKCS11_PIN_BYTES_MAX     255u
-#define PKCS11_TEXT_BYTES        512u
+#define PKCS11_TEXT_BYTES        384u
 
 /* What stands in the way.  The numbers travel (vault/hsm_frames.h): none is used again. */
 enum pkcs11_trouble {
@@ -93,6 +93,9 @@ STATUS pkcs11_unwrap(struct pkcs11 *pkcs11, const char *binding, const uint8_t *
                      struct secret **out_root, struct pkcs11_problem *problem);
 
 /* Whether the same may work later with nothing changed here: never with a PIN, which locks. */
-bool pkcs11_try_again(enum pkcs11_trouble trouble);
+static inline bool pkcs11_try_again(enum pkcs11_trouble trouble)
+{
+    return trouble != PKCS11_NO_PIN && trouble != PKCS11_PIN_WRONG && trouble != PKCS11_PIN_LOCKED;
+}
 
 #endif

@@ -99,8 +99,3 @@ STATUS pkcs11_problem_of(struct pkcs11_problem *problem, const struct pkcs11 *pk
                               "The HSM's token \"%s\" answered 0x%lx to %s: " ASK_MADE ".",
                               pkcs11->token_label, answer, call);
 }
-
-bool pkcs11_try_again(enum pkcs11_trouble trouble)
-{
-    return trouble != PKCS11_NO_PIN && trouble != PKCS11_PIN_WRONG && trouble != PKCS11_PIN_LOCKED;
-}

@@ -57,6 +57,13 @@ static enum pkcs11_trouble open_trouble(const struct pkcs11_place *at)
     return failed(status) ? trouble_of(status) : PKCS11_NONE;
 }
 
+/* How tests/support/odd_hsm.c is to behave from here on. */
+static void odd(const char *how)
+{
+    kit_write(kit_path("odd"), how);
+    cr_assert_eq(setenv("ODD_HSM", kit_path("odd"), 1), 0);
+}
+
 static void wrap(const char *binding, struct buffer *blob)
 {
     OWNED(pkcs11_close) struct pkcs11 *pkcs11 = NULL;
@@ -117,12 +124,12 @@ Test(pkcs11, a_token_without_gcm_wraps_by_key_wrap_and_binds_the_same)
     struct buffer blob OWNED(buffer_free) = BUFFER(PKCS11_BLOB_BYTES_MAX);
 
     module = ODD_HSM;
-    cr_assert_eq(setenv("ODD_HSM", "nogcm", 1), 0);
+    odd("nogcm");
     wrap(BINDING, &blob);
     cr_assert_eq(blob.bytes[1], 2);
     cr_assert_eq(blob.size, 74);
     opens_again_and_nothing_of_it_bends();
-    cr_assert_eq(setenv("ODD_HSM", "", 1), 0);
+    odd("");
     cr_assert_eq(unwrap(BINDING, blob.bytes, blob.size), PKCS11_NONE,
                  "the blob says which mechanism was its own");
 }
@@ -239,7 +246,7 @@ static enum pkcs11_trouble odd_trouble(const char *how)
     at.module = ODD_HSM;
     (void)unlink(kit_path("logins"));
     cr_assert_eq(setenv("ODD_HSM_LOGINS", kit_path("logins"), 1), 0);
-    cr_assert_eq(setenv("ODD_HSM", how, 1), 0);
+    odd(how);
     return open_trouble(&at);
 }
 
@@ -270,7 +277,7 @@ Test(pkcs11, a_token_without_a_mechanism_and_one_that_goes_are_named)
     struct pkcs11_place at = place(true);
 
     cr_expect_eq(odd_trouble("none"), PKCS11_NO_MECHANISM);
-    cr_assert_eq(setenv("ODD_HSM", "removed", 1), 0);
+    odd("removed");
     at.module = ODD_HSM;
     cr_assert(!failed(pkcs11_open(&at, pin, &pkcs11, &problem)), "%s", problem.text);
     cr_assert_eq(trouble_of(pkcs11_wrap(pkcs11, BINDING, root, &blob, &problem)), PKCS11_GONE);

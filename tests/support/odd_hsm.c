@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A PKCS#11 module in front of SoftHSM that misbehaves as the environment says:
- *   ODD_HSM=final      one wrong PIN more would lock the token
- *   ODD_HSM=locked     the PIN is locked already
- *   ODD_HSM=removed    the device goes when a key is to be used
- *   ODD_HSM=none       no mechanism that wraps
- *   ODD_HSM=nogcm      CKM_AES_GCM is not one of them
- *   ODD_HSM=hang       a login never comes back
- *   ODD_HSM=crash      a login ends the process
+/* A PKCS#11 module in front of SoftHSM that misbehaves as the first word of the file says that
+ * ODD_HSM names:
+ *   final      one wrong PIN more would lock the token
+ *   locked     the PIN is locked already
+ *   removed    the device goes when a key is to be used
+ *   none       no mechanism that wraps
+ *   nogcm      CKM_AES_GCM is not one of them
+ *   hang       a login never comes back
+ *   crash      a login ends the process
  *   ODD_HSM_LOGINS=F   one byte is added to the file F for each login. */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -20,9 +21,15 @@ static CK_FUNCTION_LIST odd;
 
 static int is(const char *what)
 {
-    const char *said = secure_getenv("ODD_HSM");
+    const char *path = secure_getenv("ODD_HSM");
+    char said[16] = "";
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 
-    return said != NULL && strcmp(said, what) == 0;
+    if (fd < 0)
+        return 0;
+    ssize_t size = read(fd, said, sizeof said - 1);
+    (void)close(fd);
+    return size > 0 && strncmp(said, what, strlen(what)) == 0 && said[strlen(what)] <= ' ';
 }
 
 static CK_RV token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
