@@ -14,7 +14,7 @@
 #include "vault/message.h"
 
 #define FRONT_HEALTH_AGE_MAX_MS        5000
-#define FRONT_HEALTH_WHY_MAX           160u
+#define FRONT_HEALTH_WHY_MAX           384u
 #define FRONT_HEALTH_METRICS_BYTES_MAX (1u << 20)
 
 struct front_health {

@@ -38,6 +38,10 @@ static void settings_read_keys(struct settings *out, const struct config_node *r
     out->seal_kind = kind < 0 ? SEAL_FILE : (enum seal_kind)(SEAL_FILE + kind);
     if (out->seal_kind == SEAL_FILE || config_has(config, seal, "path"))
         out->seal_path = config_path(config, seal, "path", NULL);
+    settings_hsm_read(config, seal, &out->hsm);
+    if (out->seal_kind == SEAL_PKCS11 && out->hsm.module == NULL)
+        config_complain(config, seal,
+                        "`kind: pkcs11` needs `pkcs11:`, which says where the HSM is");
     if (out->seal_path != NULL && out->production)
         config_complain(config, seal,
                         "a file seal is for development; it is refused where `environment` is "
@@ -144,6 +148,7 @@ void settings_print(const struct settings *settings, FILE *out)
     (void)fprintf(out, "seal: {kind: %s", seals[settings->seal_kind - SEAL_FILE]);
     if (settings->seal_path != NULL)
         (void)fprintf(out, ", path: %s", settings->seal_path);
+    settings_hsm_print(&settings->hsm, out);
     (void)fputs("}\n", out);
     (void)fprintf(out, "signer: {key: %s, state: %s, origin: %s}\n", settings->signer_key,
                   settings->signer_state, settings->origin);

@@ -21,6 +21,7 @@
 #include "base/status.h"
 #include "keys/seal.h"
 #include "policies/epoch.h"
+#include "vault/settings_hsm.h"
 
 struct settings_listen {
     char host[64];
@@ -40,6 +41,7 @@ struct settings {
     int64_t tls_every_ms;     /* How often the API's files are looked at. */
     enum seal_kind seal_kind; /* Which a new vault is given; the store knows what is in force. */
     const char *seal_path;    /* Of a file; NULL: none. */
+    struct settings_hsm hsm;
     const char *signer_key;
     const char *signer_state;
     const char *origin;

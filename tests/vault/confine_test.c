@@ -4,6 +4,7 @@
 
 #include "tests/support/attempts.h"
 #include "vault/front_confine.h"
+#include "vault/hsm_confine.h"
 #include "vault/keeper_confine.h"
 
 static char error[2048];
@@ -30,4 +31,48 @@ Test(confine, the_keeper_has_its_files_and_no_network)
     static const char *const may[] = {"receive a message", "rename", "link", "unlink",
                                       "truncate",          NULL};
     check(keeper_confine_calls, may);
+}
+
+/* It is told that there is no network, and lives on. */
+#define TOLD                                                                                       \
+    "a TCP socket", "a TCP socket of IPv6", "a UDP socket", "a Unix socket",                       \
+        "a netlink socket for routes", "a netlink socket for audit", "a raw socket",               \
+        "a packet socket", "a socket to the hypervisor", "connect"
+#define FILES "rename", "unlink", "truncate"
+
+Test(confine, the_hsm_has_files_and_is_told_that_there_is_no_network)
+{
+    const struct call_list *lists[HSM_CONFINE_LISTS];
+    static const char *const may[] = {TOLD, FILES, NULL};
+
+    hsm_confine_calls(false, false, lists);
+    check(lists, may);
+}
+
+Test(confine, an_hsm_on_the_network_is_called_and_does_not_listen)
+{
+    const struct call_list *lists[HSM_CONFINE_LISTS];
+    static const char *const may[] = {"a TCP socket",
+                                      "a TCP socket of IPv6",
+                                      "a UDP socket",
+                                      "a Unix socket",
+                                      "a netlink socket for routes",
+                                      "connect",
+                                      "send to an address",
+                                      "receive a message",
+                                      FILES,
+                                      NULL};
+
+    hsm_confine_calls(true, false, lists);
+    check(lists, may);
+}
+
+Test(confine, a_module_with_a_device_speaks_to_it)
+{
+    const struct call_list *lists[HSM_CONFINE_LISTS];
+    static const char *const may[] = {TOLD, FILES, "type for the user", "ask how many bytes wait",
+                                      NULL};
+
+    hsm_confine_calls(false, true, lists);
+    check(lists, may);
 }

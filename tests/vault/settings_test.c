@@ -218,3 +218,51 @@ Test(settings, refuse_backups_that_make_no_sense)
         cr_expect_neq(error[0], '\0');
     }
 }
+
+#define HSM(pin)                                                                                   \
+    "environment: production\ndata: d\n" LISTEN                                                    \
+    "seal: {kind: pkcs11, pkcs11: {module: /lib/hsm.so, token: cards, pin: " pin "}}\n"            \
+    "signer: {key: signer.key, state: signer.state, origin: vault.test/log}\n"                     \
+    "policies: policies.yaml\n"
+
+Test(settings, an_hsm_is_a_module_a_token_and_where_the_pin_is)
+{
+    cr_assert_eq(read_text(HSM("{file: hsm.pin}, network: true, files: [/opt/hsm, /dev/hsm0]")),
+                 WHY_NONE, "%s", error);
+    cr_expect_eq(settings.seal_kind, SEAL_PKCS11);
+    cr_expect_str_eq(settings.hsm.module, "/lib/hsm.so");
+    cr_expect_str_eq(settings.hsm.token, "cards");
+    cr_expect_str_eq(settings.hsm.key, "cardkeep-root");
+    expect_beside_the_file(settings.hsm.pin, "hsm.pin");
+    cr_expect(settings.hsm.network);
+    cr_expect_eq(settings.hsm.file_count, 2);
+    cr_expect_str_eq(settings.hsm.files[1], "/dev/hsm0");
+    cr_assert_eq(read_text(HSM("{file: /run/pin}")), WHY_NONE, "%s", error);
+    cr_expect_str_eq(settings.hsm.pin, "/run/pin");
+    cr_expect(!settings.hsm.network);
+}
+
+Test(settings, a_pin_may_be_a_credential_of_the_service)
+{
+    cr_assert_eq(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+    cr_expect_eq(read_text(HSM("{credential: pin}")), WHY_BAD_INPUT);
+    cr_expect(strstr(error, "LoadCredential") != NULL, "%s", error);
+    cr_assert_eq(setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x", 1), 0);
+    cr_assert_eq(read_text(HSM("{credential: pin}")), WHY_NONE, "%s", error);
+    cr_expect_str_eq(settings.hsm.pin, "/run/credentials/x/pin");
+    cr_expect_eq(read_text(HSM("{credential: ../pin}")), WHY_BAD_INPUT);
+    cr_expect_eq(read_text(HSM("{credential: pin, file: pin}")), WHY_BAD_INPUT);
+}
+
+Test(settings, refuse_a_pin_in_the_file_and_half_an_hsm)
+{
+    cr_expect_eq(read_text(HSM("0815-4711")), WHY_BAD_INPUT);
+    cr_expect(strstr(error, "0815") == NULL, "%s", error);
+    cr_expect_eq(read_text(HSM("{}")), WHY_BAD_INPUT);
+    cr_expect_eq(read_text(HSM("{file: p}, files: [relative]")), WHY_BAD_INPUT);
+    cr_expect_eq(read_text(HSM("{file: p}, pim: 1")), WHY_BAD_INPUT);
+    cr_expect_eq(read_text("environment: production\ndata: d\n" LISTEN "seal: {kind: pkcs11}\n"
+                           "signer: {key: k, state: s, origin: vault.test/log}\npolicies: p\n"),
+                 WHY_BAD_INPUT);
+    cr_expect(strstr(error, "where the HSM is") != NULL, "%s", error);
+}

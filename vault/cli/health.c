@@ -12,6 +12,7 @@
 #define PATH_READY     "/readyz"
 #define NODES_MAX      256u
 #define TEXT_SIZE      256u
+#define WHY_SIZE       512u
 #define LINE_BYTES_MAX 65536u
 
 static void answer_free(struct daemon_answer *answer)
@@ -23,6 +24,7 @@ static void answer_free(struct daemon_answer *answer)
 struct health {
     enum cli_exit code;
     char failing[TEXT_SIZE]; /* The checks that are not "ok", with spaces between; "" for none. */
+    char why[WHY_SIZE];      /* What it said of them, as a sentence; "" for nothing. */
 };
 
 static const char *const states[] = {[CLI_DONE] = "ready",
@@ -60,6 +62,7 @@ static void health_ask(const struct daemon *daemon, enum daemon_which which, str
     struct json_node nodes[NODES_MAX];
     struct json json;
     size_t at = 0;
+    size_t length = 0;
     struct daemon_answer answer OWNED(answer_free) = {0};
     *out = (struct health){.code = daemon_probe(daemon, which, PATH_READY, &answer)};
     if (out->code != CLI_DONE || answer.status == 200)
@@ -72,6 +75,9 @@ static void health_ask(const struct daemon *daemon, enum daemon_which which, str
     if (code != JSON_NONE && json_equals(&json, code, "sealed"))
         out->code = CLI_SEALED;
     checks_read(&json, out);
+    uint32_t why = json_member(&json, 0, "why");
+    if (why != JSON_NONE && failed(json_string(&json, why, out->why, sizeof out->why, &length)))
+        out->why[0] = '\0';
 }
 
 static void health_write(const struct daemon *daemon, enum daemon_which which, const char *name,
@@ -82,6 +88,7 @@ static void health_write(const struct daemon *daemon, enum daemon_which which, c
     json_put_member(writer, "address", daemon_address(daemon, which));
     json_put_member(writer, "state", states[health->code]);
     json_put_member(writer, "failing", health->failing[0] == '\0' ? "" : health->failing + 1);
+    json_put_member(writer, "why", health->why);
     json_end_object(writer);
 }
 
@@ -90,6 +97,8 @@ static void health_say(const struct daemon *daemon, enum daemon_which which, con
 {
     say_out("%-6s %-22s %s%s%s\n", name, daemon_address(daemon, which), states[health->code],
             health->failing[0] == '\0' ? "" : ":", health->failing);
+    if (health->why[0] != '\0')
+        say_out("       %s\n", health->why);
 }
 
 enum cli_exit health_status(const struct cli_arguments *arguments)
