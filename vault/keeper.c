@@ -12,6 +12,7 @@
 #include "base/own.h"
 #include "base/supervise.h"
 #include "vault/keeper_confine.h"
+#include "vault/keeper_hsm.h"
 #include "vault/keeper_inside.h"
 #include "vault/keeper_seal.h"
 
@@ -21,6 +22,7 @@
 #define KEEPER_POLL_MS    100
 #define KEEPER_FRONT      0u /* Places in the supervisor's table. */
 #define KEEPER_SIGNER     1u
+#define KEEPER_HSM        2u /* Where there is one. */
 
 /* All but the store, for which keeper_store_tick() may have to wait. */
 static STATUS keeper_open(struct keeper *keeper)
@@ -37,6 +39,7 @@ static STATUS keeper_open(struct keeper *keeper)
         log_failure(LOG_ERROR, "policies_not_loaded", status, "detail", error, NULL);
         return status;
     }
+    TRY(keeper_hsm_open(keeper));
     TRY(keeper_seal_prepare(keeper));
     TRY(db_batch_new(&keeper->batch));
     TRY(frame_writer_new(OVERLAY_BYTES_MAX, &keeper->front_out));
@@ -50,6 +53,7 @@ static void keeper_close(struct keeper *keeper)
     frame_writer_free(&keeper->front_out);
     keeper_sign_detach(keeper);
     keeper_store_close(keeper);
+    keeper_hsm_close(keeper);
     db_batch_free(&keeper->batch);
     secret_free(&keeper->seal_given);
     policy_free(&keeper->policy);
@@ -127,6 +131,8 @@ static STATUS keeper_take_satellite(struct keeper *keeper)
     }
     if (index == KEEPER_SIGNER)
         return keeper_sign_attach(keeper, fd);
+    if (index == KEEPER_HSM)
+        return keeper_hsm_attach(keeper, fd);
     front_detach(keeper);
     TRY(frame_reader_new(&keeper->front_in));
     keeper->front_fd = fd;
@@ -149,6 +155,8 @@ static STATUS keeper_turn(struct keeper *keeper)
         {.fd = keeper_hears_front(keeper) ? keeper->front_fd : -1, .events = POLLIN},
         {.fd = keeper->backup == NULL || keeper->store_failed ? -1 : backup_fd(keeper->backup),
          .events = POLLIN},
+        {.fd = keeper->signer_known && !keeper->store_failed ? keeper_hsm_fd(keeper) : -1,
+         .events = POLLIN},
     };
 
     int ready = poll(fds, sizeof fds / sizeof fds[0], KEEPER_POLL_MS);
@@ -160,10 +168,13 @@ static STATUS keeper_turn(struct keeper *keeper)
         TRY(keeper_sign_read(keeper));
     if (ready > 0 && fds[0].revents != 0)
         TRY(keeper_take_satellite(keeper));
+    if (ready > 0 && fds[4].revents != 0)
+        keeper_hsm_read(keeper, now_ms);
     if (keeper->store_failed)
         TRY(keeper_store_tick(keeper, now_ms));
     if (keeper_hears_front(keeper)) {
         keeper_tick(keeper, now_ms);
+        keeper_hsm_tick(keeper);
         keeper_backup_tick(keeper, now_ms);
         if (keeper_has_work(keeper) && !keeper->store_failed)
             keeper_commit(keeper, now_ms);

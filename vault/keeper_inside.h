@@ -40,13 +40,14 @@ struct keeper {
     struct secret *root;
     struct keyring *ring;      /* NULL: sealed. */
     struct seal_record seal;   /* In force; its kind is 0 before there is one. */
-    char seal_why[160];        /* Why it is sealed, as a sentence. */
+    char seal_why[384];        /* Why it is sealed, as a sentence. */
     bool seal_shut;            /* By somebody's hand, or for good: it does not open by itself. */
     bool seal_shutting;        /* Once this turn is committed. */
     struct secret *seal_given; /* A root to open it with, once this turn is committed. */
     unsigned key_troubles;     /* Of its keys, said already. */
     int64_t seal_due_ms;       /* Of the next try, by the clock that does not jump. */
     struct buffer seal_row;    /* A new one, which waits for this turn's commit. */
+    struct keeper_hsm *hsm;    /* keeper_hsm.h */
     struct store store;
     struct audit_log *log;
     struct cvv_cells *cvvs;

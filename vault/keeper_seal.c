@@ -13,6 +13,7 @@
 #include "base/own.h"
 #include "keys/source.h"
 #include "vault/erase.h"
+#include "vault/keeper_hsm.h"
 #include "vault/keeper_text.h"
 
 #define SEAL_KEY           "seal"
@@ -35,7 +36,7 @@ const char *keeper_sealed(const struct keeper *keeper)
     return keeper->ring == NULL || keeper->seal_shutting ? keeper->seal_why : NULL;
 }
 
-static void seal_say_why(struct keeper *keeper, const char *why)
+void keeper_seal_say(struct keeper *keeper, const char *why)
 {
     (void)snprintf(keeper->seal_why, sizeof keeper->seal_why, "%s", why);
     keeper->second_ms = 0; /* The front hears of it at once. */
@@ -56,7 +57,7 @@ static STATUS seal_read_file(struct keeper *keeper, struct secret **out_root)
 
     if (failed(status)) {
         log_failure(LOG_ERROR, "seal_not_opened", status, "detail", error, NULL);
-        seal_say_why(keeper, error);
+        keeper_seal_say(keeper, error);
     }
     return status;
 }
@@ -78,12 +79,12 @@ STATUS keeper_seal_read(struct keeper *keeper)
     keeper->seal = (struct seal_record){0};
     struct status status = db_get(keeper->db, STORE_META, SEAL_KEY, sizeof SEAL_KEY, &row);
     if (status.why == WHY_NOT_FOUND) {
-        seal_say_why(keeper, SEAL_UNBEGUN);
+        keeper_seal_say(keeper, SEAL_UNBEGUN);
         return STATUS_OK;
     }
     TRY(status);
     TRY(seal_decode(row.bytes, row.size, &keeper->seal));
-    seal_say_why(keeper, "Nobody has opened it since it was started.");
+    keeper_seal_say(keeper, "Nobody has opened it since it was started.");
     if (keeper->seal.kind != wanted)
         log_event(LOG_WARN, "seal_kind_differs", "configuration", seal_kind_name(wanted), "store",
                   seal_kind_name(keeper->seal.kind), NULL);
@@ -249,9 +250,9 @@ static void seal_open_failed(struct keeper *keeper, struct status status, bool n
 
     log_failure(LOG_ERROR, wrong ? "root_is_another" : "keys_not_loaded", status, NULL);
     if (wrong)
-        seal_say_why(keeper, "The root that was given is not this vault's.");
+        keeper_seal_say(keeper, "The root that was given is not this vault's.");
     else if (!named)
-        seal_say_why(keeper, SEAL_NOT_AS_KEPT);
+        keeper_seal_say(keeper, SEAL_NOT_AS_KEPT);
     keeper->seal_shut = true;
     keeper->second_ms = 0;
     struct status said = seal_record(keeper, "seal.fail", wrong ? "denied" : "forged", now_ms);
@@ -347,7 +348,7 @@ void keeper_seal_shut(struct keeper *keeper, const char *why)
     assert(!keeper_has_work(keeper));
     keeper_seal_drop(keeper);
     keeper->seal_shut = true;
-    seal_say_why(keeper, why);
+    keeper_seal_say(keeper, why);
     log_event(LOG_WARN, "vault_sealed", "why", why, NULL);
 }
 
@@ -367,7 +368,7 @@ STATUS keeper_seal_begin(struct keeper *keeper, struct secret **root, struct sea
         return status;
     }
     keeper->seal_shutting = true;
-    seal_say_why(keeper, "It has its seal, and was not opened since.");
+    keeper_seal_say(keeper, "It has its seal, and was not opened since.");
     return STATUS_OK;
 }
 
@@ -441,6 +442,7 @@ static void seal_write(const struct keeper *keeper, struct json_writer *writer)
         json_put_member(writer, "set", set);
         json_put_member(writer, "created_at", text);
     }
+    keeper_hsm_write(keeper, writer);
     if (seal->kind == SEAL_SHARES)
         seal_write_custodians(seal, writer);
     if (keeper->ring != NULL)
@@ -486,6 +488,6 @@ STATUS keeper_seal_ask_shut(struct keeper_op *op, struct cursor *in)
     json_end_object(&writer);
     TRY(keeper_answer_text(op, 200, &body));
     op->keeper->seal_shutting = true;
-    seal_say_why(op->keeper, "It was sealed by hand.");
+    keeper_seal_say(op->keeper, "It was sealed by hand.");
     return STATUS_OK;
 }

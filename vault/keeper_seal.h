@@ -41,6 +41,8 @@ void keeper_seal_watch(struct keeper *keeper, int64_t now_ms);
 /* For the turn: puts a new row into its batch; then what became of it. */
 void keeper_seal_put(struct keeper *keeper);
 void keeper_seal_ended(struct keeper *keeper, bool commit_failed);
+/* Why it is sealed, for whoever asks from now on. */
+void keeper_seal_say(struct keeper *keeper, const char *why);
 /* NULL while open, else why not. */
 const char *keeper_sealed(const struct keeper *keeper);
 const char *keeper_environment(const struct keeper *keeper);

@@ -16,6 +16,7 @@
 #include "policies/policy.h"
 #include "policies/signer_process.h"
 #include "vault/front.h"
+#include "vault/hsm.h"
 #include "vault/keeper.h"
 #include "vault/keeper_verify.h"
 #include "vault/settings.h"
@@ -101,9 +102,12 @@ static int check(const struct settings *settings)
 {
     OWNED(policy_free) struct policy *policy = NULL;
     char error[POLICY_ERROR_MAX] = "";
-    bool good = check_certificate(settings) &&
-                (settings->seal_path == NULL || can_read("the seal", settings->seal_path)) &&
-                can_read("the signer's key", settings->signer_key);
+    bool good =
+        check_certificate(settings) &&
+        (settings->seal_path == NULL || can_read("the seal", settings->seal_path)) &&
+        (settings->hsm.module == NULL || (can_read("the HSM's module", settings->hsm.module) &&
+                                          can_read("the HSM's PIN", settings->hsm.pin))) &&
+        can_read("the signer's key", settings->signer_key);
 
     if (!good)
         return DAEMON_EXIT_USAGE;
@@ -249,6 +253,9 @@ static int run(const struct daemon_call *call)
         .satellite_count = 2,
         .owner = &settings,
     };
+    if (settings.hsm.module != NULL)
+        options.satellites[options.satellite_count++] =
+            (struct supervise_satellite){.name = "hsm", .run = hsm_run};
     return daemon_supervise(&options, settings.production);
 }
 

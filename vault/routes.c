@@ -40,6 +40,7 @@ static const struct route routes[] = {
     {"GET", CONTRACT_PATH_APPROVALS, MESSAGE_APPROVALS, request_read_text},
     {"POST", PATH_APPROVAL, MESSAGE_APPROVE, request_read_text},
     {"DELETE", PATH_APPROVAL, MESSAGE_APPROVE_CANCEL, request_read_text},
+    {"POST", CONTRACT_PATH_SEAL "/init", MESSAGE_SEAL_INIT, request_read_text},
 };
 
 #define ROUTES_COUNT (sizeof routes / sizeof routes[0])

@@ -23,6 +23,7 @@ STATUS audit_read_head(struct keeper_op *op, struct cursor *in);
 STATUS audit_read_entries(struct keeper_op *op, struct cursor *in);
 STATUS keeper_backup_ask(struct keeper_op *op, struct cursor *in);
 STATUS keeper_backup_show(struct keeper_op *op, struct cursor *in);
+STATUS seal_hsm_init(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_show(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_ask_shut(struct keeper_op *op, struct cursor *in);
 STATUS key_list_all(struct keeper_op *op, struct cursor *in);

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The root is in an HSM: the vault opens by itself, or says what stands in the way."""
+import os
+
+from harness import VISA, check, equal, problem, wait_until
+from scan import Watch, may_look
+from softhsm import KEY, PIN, TOKEN, SoftHsm
+
+hsm = []
+tokens = []
+
+
+def _listens(system):
+    try:
+        return system.vault("security").get("/v1/seal").status == 200
+    except OSError:
+        return False
+
+
+def _seal(system):
+    answer = system.vault("security").get("/v1/seal")
+    equal(answer.status, 200, f"the seal: {answer!r}")
+    return answer.json
+
+
+def _wait_open(system):
+    wait_until(lambda: _seal(system)["state"] == "open", f"it is open: {_seal(system)}", 40)
+
+
+def _wait_sealed(system, *words):
+    """Sealed, and all that is asked say why: the state, /readyz, the command line, log, entries."""
+    def says():
+        why = _seal(system)["why"]
+        return why if all(word in why for word in words) else None
+    why = wait_until(says, f"it says {words}: {_seal(system)}\n{system.log('vault')[-1500:]}", 40)
+    equal(_seal(system)["state"], "sealed", "the state")
+    wait_until(lambda: system.metrics("vault", "/readyz").json["why"] == why, "/readyz says why")
+    done = system.cardkeep("status")
+    check(done.returncode != 0 and why in done.stdout, f"{done}")
+    check(why.replace('"', '\\"') in system.log("vault"), f"the log says why: {why}")
+    check(any(entry["event"] == "seal.fail" and entry.get("detail") == why
+              for entry in system.audit()), f"an entry says why: {why}")
+    problem(system.vault().post("/v1/tokens", {"number": VISA, "exp_month": 12,
+                                               "exp_year": 2031}), 503, "sealed")
+    return why
+
+
+def _start_sealed(system):
+    system.spawn("vault")
+    wait_until(lambda: _listens(system), "the vault listens")
+
+
+def _cards_open(system):
+    for token in tokens:
+        equal(system.vault().get(f"/v1/tokens/{token}").json["last4"], "4242", token)
+
+
+def prepare(system):
+    """Given its seal here; that the system then starts at all is the first test."""
+    hsm.append(SoftHsm(system))
+    system.edit("vault.yaml", "seal: {kind: file, path: seal.key}",
+                f"seal: {{kind: pkcs11, pkcs11: {hsm[0].settings()}}}")
+    _start_sealed(system)
+    equal(_seal(system)["state"], "uninitialised", "a new vault")
+    problem(system.vault("security").post("/v1/seal/init", {"threshold": 2}), 422, "unknown_field")
+    problem(system.vault("shop").post("/v1/seal/init", {}), 403, "denied")
+    equal(system.vault("security").post("/v1/seal/init", {}).status, 202, "init")
+    _wait_open(system)
+    problem(system.vault("security").post("/v1/seal/init", {}), 409, "state_conflict")
+    tokens.append(system.token()["token"])
+    system.stop("vault")
+
+
+def a_restart_opens_it_by_itself(system):
+    _wait_open(system)
+    equal(_seal(system)["kind"], "pkcs11", "the kind")
+    tokens.append(system.token()["token"])
+    _cards_open(system)
+    entry = [entry for entry in system.audit() if entry["event"] == "seal.init"][0]
+    check(f"token {TOKEN}" in entry["detail"] and "CKM_AES_GCM" in entry["detail"], f"{entry}")
+    for part in ("keeper", "hsm"):
+        wait_until(lambda part=part: system.part("vault", part), f"the {part} is there")
+        old = system.kill_part("vault", part)
+        wait_until(lambda part=part, old=old: system.part("vault", part) not in (None, old),
+                   f"another {part}")
+        wait_until(lambda: _listens(system), "the vault listens")
+        _wait_open(system)
+    _cards_open(system)
+
+
+def the_module_is_in_no_process_but_its_own(system):
+    if not may_look():
+        return
+    for pid, name in system.family("vault").items():
+        with open(f"/proc/{pid}/maps", encoding="utf-8") as file:
+            check("hsm.so" not in file.read(), f"{name}: no module, not even between requests")
+
+
+def without_its_token_it_stays_sealed_and_opens_when_it_is_back(system):
+    system.stop("vault")
+    hsm[0].remove()
+    _start_sealed(system)
+    why = _wait_sealed(system, "No token with the label", TOKEN)
+    entries = [entry for entry in system.audit() if entry.get("detail") == why]
+    equal(len(entries), 1, "however often it is tried, it is said once")
+    hsm[0].put_back()
+    _wait_open(system)
+    _cards_open(system)
+
+
+def a_token_that_goes_while_it_is_open_changes_nothing(system):
+    hsm[0].remove()
+    tokens.append(system.token()["token"])
+    _cards_open(system)
+    hsm[0].put_back()
+
+
+def a_wrong_pin_is_tried_once_until_its_file_is_another(system):
+    system.stop("vault")
+    hsm[0].write_pin("not-" + PIN)
+    before = hsm[0].logins()
+    _start_sealed(system)
+    _wait_sealed(system, "CKR_PIN_INCORRECT", "its file")
+    wait_until(lambda: system.part("vault", "hsm") is not None, "its process waits for another PIN")
+    old = system.kill_part("vault", "front")
+    wait_until(lambda: system.part("vault", "front") not in (None, old) and _listens(system),
+               "time passes")
+    equal(hsm[0].logins() - before, 1, "tries of a wrong PIN")
+    hsm[0].write_pin(PIN)
+    _wait_open(system)
+    equal(hsm[0].logins() - before, 2, "tries in all")
+
+
+def the_last_try_of_a_pin_is_left_to_a_person(system):
+    system.stop("vault")
+    before = hsm[0].logins()
+    hsm[0].behave("final")
+    _start_sealed(system)
+    _wait_sealed(system, "would lock")
+    equal(hsm[0].logins(), before, "tries")
+    hsm[0].behave("")
+    hsm[0].write_pin(PIN)
+    _wait_open(system)
+
+
+def a_pin_that_others_can_read_is_not_used(system):
+    system.stop("vault")
+    os.chmod(hsm[0].pin, 0o640)
+    _start_sealed(system)
+    _wait_sealed(system, "0600")
+    os.chmod(hsm[0].pin, 0o600)
+    _wait_open(system)
+
+
+def a_key_that_was_deleted_is_named_and_found_again(system):
+    system.stop("vault")
+    kept = hsm[0].delete_key()
+    _start_sealed(system)
+    _wait_sealed(system, "has no key", KEY)
+    hsm[0].restore(kept)
+    _wait_open(system)
+    _cards_open(system)
+
+
+def a_key_that_was_outside_once_is_refused(system):
+    system.stop("vault")
+    path = os.path.join(hsm[0].folder, "aes.bin")
+    with open(path, "wb") as file:
+        file.write(os.urandom(32))
+    hsm[0].util("--import", path, "--aes", "--token", TOKEN, "--label", "brought-in", "--id",
+                "c0de", "--pin", PIN)
+    system.edit("vault.yaml", f"key: {KEY}", "key: brought-in")
+    _start_sealed(system)
+    _wait_sealed(system, "brought-in", "never lets out")
+    system.stop("vault")
+    system.edit("vault.yaml", "key: brought-in", f"key: {KEY}")
+    system.start("vault")
+
+
+def a_module_that_crashes_takes_nothing_with_it(system):
+    system.stop("vault")
+    hsm[0].behave("crash")
+    _start_sealed(system)
+    keeper = system.part("vault", "keeper")
+    _wait_sealed(system, "ended or hung before it answered")
+    equal(system.part("vault", "keeper"), keeper, "the keeper goes on")
+    hsm[0].behave("")
+    _wait_open(system)
+    _cards_open(system)
+
+
+def its_pin_is_in_no_file_and_no_other_process(system):
+    watch = Watch(system)
+    watch.text("the PIN", PIN)
+    wait_until(lambda: system.part("vault", "hsm"), "its process waits to be asked")
+    found = watch.search()
+    equal([one for one in found if hsm[0].pin not in one and "the vault's hsm" not in one], [],
+          "places")
+    check(any(hsm[0].pin in one for one in found), "in its file the search finds it")
+    if may_look():
+        check(any("the vault's hsm" in one for one in found), f"and in its own process: {found}")
+    shown = system.check_config("vault").stdout
+    check("hsm.pin" in shown and PIN not in shown, shown)
+
+
+def a_pin_in_the_configuration_is_refused_and_not_repeated(system):
+    system.edit("vault.yaml", "{file: keys/hsm.pin}", PIN)
+    done = system.check_config("vault")
+    system.edit("vault.yaml", PIN, "{file: keys/hsm.pin}")
+    equal(done.returncode, 2, f"{done}")
+    check(PIN not in done.stdout + done.stderr and "vault.yaml:" in done.stderr, done.stderr)

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vault/keeper_hsm.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/encode.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "keys/pkcs11.h"
+#include "keys/source.h"
+#include "vault/hsm.h"
+#include "vault/keeper_seal.h"
+
+#define ASKED_BYTES_MAX  160u
+#define TOKEN_TEXT_BYTES 160u
+#define TRY_AGAIN_MS     3000 /* After a failure: each try is a process and a log-in. */
+
+struct keeper_hsm {
+    int fd; /* -1: none. */
+    struct frame_reader *in;
+    struct frame_writer *out;
+    bool asked; /* This process has had its one request. */
+    uint64_t question;
+    uint64_t answered;         /* The last one that was. */
+    int64_t due_ms;            /* Of the next, by the clock that does not jump. */
+    struct secret *root;       /* A new one, to be wrapped; NULL: none is under way. */
+    struct seal_record record; /* Its seal. */
+    char by[ASKED_BYTES_MAX];
+    struct pkcs11_problem problem;
+};
+
+STATUS keeper_hsm_open(struct keeper *keeper)
+{
+    keeper->hsm = calloc(1, sizeof *keeper->hsm);
+    ENSURE(keeper->hsm != NULL, WHY_NO_MEMORY);
+    keeper->hsm->fd = -1;
+    return STATUS_OK;
+}
+
+static void hsm_detach(struct keeper_hsm *hsm)
+{
+    frame_reader_free(&hsm->in);
+    frame_writer_free(&hsm->out);
+    if (hsm->fd >= 0)
+        (void)close(hsm->fd);
+    hsm->fd = -1;
+}
+
+void keeper_hsm_close(struct keeper *keeper)
+{
+    if (keeper->hsm == NULL)
+        return;
+    hsm_detach(keeper->hsm);
+    secret_free(&keeper->hsm->root);
+    free(keeper->hsm);
+    keeper->hsm = NULL;
+}
+
+STATUS keeper_hsm_attach(struct keeper *keeper, int fd)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+
+    hsm_detach(hsm);
+    hsm->fd = fd;
+    hsm->asked = false;
+    if (!pkcs11_try_again(hsm->problem.trouble))
+        hsm->due_ms = 0; /* It comes because the PIN's file is another. */
+    TRY(frame_reader_new(&hsm->in));
+    return frame_writer_new(HSM_FRAME_BYTES_MAX, &hsm->out);
+}
+
+int keeper_hsm_fd(const struct keeper *keeper)
+{
+    return keeper->hsm->fd;
+}
+
+void keeper_hsm_write(const struct keeper *keeper, struct json_writer *writer)
+{
+    if (keeper->hsm->root != NULL)
+        json_put_member(writer, "pending", "A new root is being wrapped by the HSM.");
+    if (keeper->hsm->problem.text[0] != '\0')
+        json_put_member(writer, "hsm", keeper->hsm->problem.text);
+}
+
+/* --- Questions --- */
+
+/* Which root it is: one that was wrapped for another vault, or for an earlier seal, opens nothing.
+ */
+static void binding_write(const struct keeper *keeper, const struct seal_record *record,
+                          char out[static PKCS11_BINDING_BYTES_MAX])
+{
+    char set[2 * SEAL_SET_BYTES + 1];
+
+    encode_hex(record->set_id, sizeof record->set_id, set);
+    (void)snprintf(out, PKCS11_BINDING_BYTES_MAX, "cardkeep/v1/root|%s|%s",
+                   keeper_environment(keeper), set);
+}
+
+static STATUS hsm_ask(struct keeper *keeper, enum hsm_frame type, const struct seal_record *record)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+    char binding[PKCS11_BINDING_BYTES_MAX];
+
+    binding_write(keeper, record, binding);
+    struct buffer *out = frame_begin(hsm->out, (uint8_t)type, ++hsm->question);
+    buffer_add_counted(out, binding);
+    if (type == HSM_WRAP)
+        buffer_add(out, secret_peek(hsm->root), SOURCE_ROOT_BYTES);
+    else
+        buffer_add(out, record->blob, record->blob_size);
+    TRY(frame_end(hsm->out));
+    TRY(frame_flush(hsm->out, hsm->fd));
+    hsm->asked = true;
+    return STATUS_OK;
+}
+
+void keeper_hsm_tick(struct keeper *keeper)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+    bool wants_root = keeper->ring == NULL && keeper->seal.kind == SEAL_PKCS11 &&
+                      !keeper->seal_shut && keeper->seal_given == NULL;
+
+    if (wants_root && keeper->settings->hsm.module == NULL && hsm->problem.text[0] == '\0') {
+        (void)snprintf(hsm->problem.text, sizeof hsm->problem.text,
+                       "Its root is in an HSM, and the configuration names none: say which under "
+                       "`seal: pkcs11:`.");
+        keeper_seal_say(keeper, hsm->problem.text);
+    }
+    if (hsm->fd < 0 || hsm->asked || clock_monotonic_ms() < hsm->due_ms || keeper->store_failed ||
+        (!wants_root && hsm->root == NULL))
+        return;
+    struct status status = wants_root ? hsm_ask(keeper, HSM_UNWRAP, &keeper->seal)
+                                      : hsm_ask(keeper, HSM_WRAP, &hsm->record);
+    if (failed(status))
+        hsm_detach(hsm); /* It ended; the supervisor brings another. */
+}
+
+/* --- A new root --- */
+
+STATUS keeper_hsm_begin(struct keeper *keeper, const struct keeper_hsm_asked *asked, int64_t now_ms,
+                        const char **out_detail)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+    OWNED(secret_free) struct secret *root = NULL;
+
+    *out_detail = "The configuration names no HSM: say which under `seal: pkcs11:`, and start the "
+                  "vault again.";
+    ENSURE(keeper->settings->hsm.module != NULL, WHY_CONFLICT);
+    *out_detail = "A new root is being wrapped by the HSM already.";
+    ENSURE(hsm->root == NULL, WHY_CONFLICT);
+    *out_detail = NULL;
+    TRY(secret_new_key(SOURCE_ROOT_BYTES, &root));
+    random_bytes(secret_bytes(root), SOURCE_ROOT_BYTES);
+    secret_protect(root);
+    hsm->record = (struct seal_record){.kind = SEAL_PKCS11, .created_ms = now_ms};
+    random_bytes(hsm->record.set_id, sizeof hsm->record.set_id);
+    (void)snprintf(hsm->by, sizeof hsm->by, "%s", asked->by);
+    hsm->problem = (struct pkcs11_problem){0};
+    hsm->due_ms = 0;
+    hsm->root = MOVE(root);
+    return STATUS_OK;
+}
+
+static STATUS hsm_record(struct keeper *keeper, const char *event, const char *outcome,
+                         const char *detail, int64_t now_ms)
+{
+    struct audit_entry entry = {
+        .event = event, .object = "seal", .outcome = outcome, .detail = detail};
+
+    return keeper_record_own(keeper, &entry, now_ms);
+}
+
+/* The blob is there: from this turn's commit on the new root is the vault's. */
+static STATUS hsm_put_root(struct keeper *keeper, const char *token, int64_t now_ms)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+    OWNED(secret_free) struct secret *root = MOVE(hsm->root);
+    bool is_new = keeper->seal.kind == 0;
+    char detail[ASKED_BYTES_MAX + TOKEN_TEXT_BYTES + 64];
+    char set[2 * SEAL_SET_BYTES + 1];
+
+    ENSURE(is_new || keeper_sealed(keeper) == NULL, WHY_CONFLICT); /* Sealed in between. */
+    encode_hex(hsm->record.set_id, sizeof hsm->record.set_id, set);
+    (void)snprintf(detail, sizeof detail, "pkcs11, set %s, %s, asked by %s", set, token, hsm->by);
+    TRY(hsm_record(keeper, is_new ? "seal.init" : "seal.change", "ok", detail, now_ms));
+    if (!is_new)
+        return keeper_seal_change(keeper, &root, &hsm->record, now_ms);
+    TRY(keeper_seal_begin(keeper, &root, &hsm->record, now_ms));
+    keeper->seal_shutting = false; /* The HSM has opened it in this moment. */
+    return STATUS_OK;
+}
+
+/* --- Answers --- */
+
+/* Said once for each trouble, however often it is met. */
+static void hsm_say(struct keeper *keeper, const struct pkcs11_problem *problem, int64_t now_ms)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+    hsm->due_ms = clock_monotonic_ms() + TRY_AGAIN_MS;
+    bool is_new = strcmp(problem->text, hsm->problem.text) != 0;
+    bool given_up = hsm->root != NULL;
+
+    hsm->problem = *problem;
+    secret_free(&hsm->root); /* Who asked for it hears why, and asks again. */
+    if (keeper->ring == NULL)
+        keeper_seal_say(keeper, problem->text);
+    if (!is_new && !given_up)
+        return;
+    log_event(LOG_ERROR, "hsm_refused", "detail", problem->text, "tried_again",
+              pkcs11_try_again(problem->trouble) ? "yes" : "no", NULL);
+    struct status status = hsm_record(keeper, "seal.fail", "denied", problem->text, now_ms);
+    if (failed(status))
+        log_failure(LOG_ERROR, "entry_not_recorded", status, NULL);
+}
+
+static void token_read(struct cursor *in, char out[static TOKEN_TEXT_BYTES])
+{
+    char label[40];
+    char serial[24];
+    char mechanism[32];
+
+    cursor_text(in, label, sizeof label);
+    cursor_text(in, serial, sizeof serial);
+    cursor_text(in, mechanism, sizeof mechanism);
+    (void)snprintf(out, TOKEN_TEXT_BYTES, "token %s, serial %s, by %s", label, serial, mechanism);
+}
+
+static STATUS take_failed(struct keeper *keeper, struct cursor *in, int64_t now_ms)
+{
+    struct pkcs11_problem problem = {.trouble = cursor_u8(in)};
+
+    cursor_text(in, problem.text, sizeof problem.text);
+    ENSURE(cursor_done(in), WHY_FORGED);
+    hsm_say(keeper, &problem, now_ms);
+    return STATUS_OK;
+}
+
+static STATUS take_blob(struct keeper *keeper, struct cursor *in, int64_t now_ms)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+    char token[TOKEN_TEXT_BYTES];
+
+    ENSURE(hsm->root != NULL, WHY_FORGED);
+    token_read(in, token);
+    size_t size = in->bad ? 0 : in->size - in->at;
+    const uint8_t *blob = cursor_bytes(in, size);
+    ENSURE(blob != NULL && size > 0 && size <= PKCS11_BLOB_BYTES_MAX, WHY_FORGED);
+    memcpy(hsm->record.blob, blob, size);
+    hsm->record.blob_size = size;
+    hsm->problem = (struct pkcs11_problem){0};
+    struct keeper_mark mark = keeper_mark(keeper);
+    struct status status = hsm_put_root(keeper, token, now_ms);
+    if (failed(status)) {
+        keeper_rewind(keeper, &mark, now_ms);
+        log_failure(LOG_ERROR, "seal_not_changed", status, NULL);
+        return STATUS_OK;
+    }
+    log_event(LOG_INFO, "root_wrapped", "token", token, NULL);
+    return STATUS_OK;
+}
+
+static STATUS take_root(struct keeper *keeper, struct cursor *in)
+{
+    OWNED(secret_free) struct secret *root = NULL;
+    char token[TOKEN_TEXT_BYTES];
+
+    token_read(in, token);
+    const uint8_t *bytes = cursor_bytes(in, SOURCE_ROOT_BYTES);
+    ENSURE(bytes != NULL && cursor_done(in), WHY_FORGED);
+    keeper->hsm->problem = (struct pkcs11_problem){0};
+    if (keeper->ring != NULL || keeper->seal_shut)
+        return STATUS_OK; /* Opened by another, or sealed by hand, in between. */
+    TRY(secret_new_key(SOURCE_ROOT_BYTES, &root));
+    memcpy(secret_bytes(root), bytes, SOURCE_ROOT_BYTES);
+    secret_protect(root);
+    log_event(LOG_INFO, "root_unwrapped", "token", token, NULL);
+    keeper_seal_give(keeper, &root);
+    return STATUS_OK;
+}
+
+static STATUS hsm_take(struct keeper *keeper, const struct frame *frame, int64_t now_ms)
+{
+    struct cursor in = cursor_over(frame->body, frame->size);
+
+    ENSURE(keeper->hsm->asked && frame->id == keeper->hsm->question, WHY_FORGED);
+    switch ((int)frame->type) {
+    case HSM_FAILED:
+        return take_failed(keeper, &in, now_ms);
+    case HSM_BLOB:
+        return take_blob(keeper, &in, now_ms);
+    case HSM_ROOT:
+        return take_root(keeper, &in);
+    default:
+        return FAIL(WHY_FORGED);
+    }
+}
+
+/* It ended: after its answer in good order, without one not. */
+static void hsm_lost(struct keeper *keeper, bool answered, int64_t now_ms)
+{
+    struct pkcs11_problem problem = {
+        .trouble = PKCS11_FAILED,
+        .text = "The process with the HSM's module ended or hung before it answered: see the log "
+                "for how, and the module's own; the vault tries again by itself.",
+    };
+
+    hsm_detach(keeper->hsm);
+    if (!answered)
+        hsm_say(keeper, &problem, now_ms);
+}
+
+void keeper_hsm_read(struct keeper *keeper, int64_t now_ms)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+    struct frame frame;
+    struct status status = frame_reader_fill(hsm->in, hsm->fd);
+    bool waiting = hsm->asked && hsm->answered != hsm->question;
+
+    if (failed(status)) {
+        hsm_lost(keeper, !waiting, now_ms);
+        return;
+    }
+    status = frame_reader_next(hsm->in, &frame);
+    if (status.why == WHY_NOT_FOUND)
+        return;
+    if (!failed(status))
+        status = hsm_take(keeper, &frame, now_ms);
+    hsm->answered = hsm->question;
+    if (failed(status)) {
+        log_failure(LOG_ERROR, "hsm_given_up", status, NULL);
+        hsm_lost(keeper, false, now_ms);
+    }
+}
