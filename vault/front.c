@@ -197,6 +197,7 @@ static void fill_request(struct front *front, struct http_call *call, const char
                                 .content_type = http_header(call, "content-type"),
                                 .content_encoding = http_header(call, "content-encoding"),
                                 .certificate = peer == NULL ? "" : peer->sha256,
+                                .tls = &front->tls,
                                 .nodes = front->nodes};
     request->now_ms = clock_now_ms();
     request->body = http_body(call, &request->body_size);

@@ -3,6 +3,8 @@
 
 #include "base/encode.h"
 #include "base/log.h"
+#include "base/own.h"
+#include "base/tls_inventory.h"
 #include "vault/message.h"
 
 STATUS front_tls_open(struct front_tls *tls, const struct settings *settings, char *error,
@@ -39,4 +41,23 @@ void front_tls_tick(struct front_tls *tls, bool asked, struct frame_writer *out)
     struct status status = frame_end(out);
     if (failed(status))
         log_failure(LOG_ERROR, "reload_not_recorded", status, "detail", detail, NULL);
+}
+
+void front_tls_read_inventory(struct request *request, struct buffer *out)
+{
+    OWNED(buffer_free) struct buffer body = BUFFER(MESSAGE_TEXT_BODY_MAX);
+    struct json_writer writer = json_writer_over(&body);
+    struct message_text text = {0};
+
+    request_refuse_extras(request, false);
+    tls_inventory_write(request->tls->server, request->tls->watch.name, &writer);
+    if (failed(buffer_status(&body)))
+        request_refuse(request, PROBLEM_BUSY, NULL, NULL);
+    message_caller_encode(&request->caller, out);
+    if (!request_is_good(request))
+        return;
+    memcpy(text.certificate, request->certificate, strlen(request->certificate) + 1);
+    text.body = body.bytes;
+    text.body_size = (uint32_t)body.size;
+    message_text_encode(&text, out);
 }

@@ -11,6 +11,7 @@
 
 #include "base/frames.h"
 #include "base/tls_watch.h"
+#include "vault/request.h"
 #include "vault/settings.h"
 
 struct front_tls {
@@ -24,5 +25,9 @@ STATUS front_tls_open(struct front_tls *tls, const struct settings *settings, ch
 
 /* Each second, and when `asked`.  A change goes to the keeper over `out`, as MESSAGE_TLS. */
 void front_tls_tick(struct front_tls *tls, bool asked, struct frame_writer *out);
+
+/* A request_read_fn for GET /v1/inventory: what this listener trusts and shows goes along, as the
+ * keeper cannot know it. */
+void front_tls_read_inventory(struct request *request, struct buffer *out);
 
 #endif

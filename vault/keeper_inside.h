@@ -53,6 +53,10 @@ struct keeper {
     struct cvv_cells *cvvs;
     uint64_t next_record;
     struct approve_book approvals;
+    struct key_watch {
+        int64_t counted_ms; /* By the clock that does not jump, both. */
+        int64_t warned_ms;
+    } key_watch;
 
     int control_fd;
     int front_fd; /* -1: none. */
@@ -178,6 +182,9 @@ STATUS keeper_backup_open(struct keeper *keeper);
 void keeper_backup_tick(struct keeper *keeper, int64_t now_ms);
 /* False: one is under way still, and holds the store. */
 bool keeper_backup_close(struct keeper *keeper);
+
+/* --- key_watch.c: each second, while open --- */
+void key_watch_tick(struct keeper *keeper, int64_t now_ms);
 
 /* --- keeper_state.c: readiness and housekeeping --- */
 /* "" when all is well. */

@@ -99,6 +99,7 @@ static void state_second(struct keeper *keeper, int64_t now_ms)
     if (keeper->ring == NULL)
         return;
     keeper_seal_watch(keeper, now_ms);
+    key_watch_tick(keeper, now_ms);
     cvv_sweep(keeper->cvvs, now_ms, keeper->settings->cvv_cells);
     struct status status = keyring_tick(keeper->ring, now_ms);
     if (!failed(status))

@@ -35,6 +35,7 @@ static const struct turn_row {
     {MESSAGE_KEY_DEACTIVATE, POLICY_KEY_CHANGE, key_change_deactivate, ONLY_OPEN},
     {MESSAGE_KEY_COMPROMISE, POLICY_KEY_CHANGE, key_change_ask_compromise, ONLY_OPEN},
     {MESSAGE_KEY_DESTROY, POLICY_KEY_CHANGE, key_change_ask_destroy, ONLY_OPEN},
+    {MESSAGE_INVENTORY, POLICY_KEY_READ, inventory_show, ONLY_OPEN},
     {MESSAGE_APPROVALS, POLICY_KEY_READ, approve_list, ONLY_OPEN},
     {MESSAGE_APPROVE, POLICY_KEY_APPROVE, approve_run, ONLY_OPEN},
     {MESSAGE_APPROVE_CANCEL, POLICY_KEY_READ, approve_cancel, ONLY_OPEN},

@@ -83,10 +83,3 @@ void key_view_put(const struct keeper *keeper, const struct key_info *info, stru
     json_put_member(out, "holder", holder);
     json_end_object(out);
 }
-
-bool key_view_ends_soon(const struct key_info *info, int64_t now_ms)
-{
-    return info->level == KEY_LEVEL_KEK && info->state == KEY_STATE_ACTIVE &&
-           info->not_after_encrypt_ms != 0 &&
-           info->not_after_encrypt_ms - now_ms < KEY_VIEW_WARN_MS;
-}

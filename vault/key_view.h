@@ -19,8 +19,4 @@ STATUS key_view_find(const struct keeper *keeper, uint64_t key_id, struct key_in
 /* The key as one object. */
 void key_view_put(const struct keeper *keeper, const struct key_info *info,
                   struct json_writer *out);
-/* True for a key that people have to do something about before its period is over: DEKs are made
- * anew by themselves, at the latest each day. */
-bool key_view_ends_soon(const struct key_info *info, int64_t now_ms);
-
 #endif

@@ -65,6 +65,7 @@ enum message_type {
     MESSAGE_KEY_DEACTIVATE,
     MESSAGE_KEY_COMPROMISE,
     MESSAGE_KEY_DESTROY,
+    MESSAGE_INVENTORY,      /* GET /v1/inventory; its body is the front's: tls_inventory.h */
     MESSAGE_APPROVALS,      /* GET /v1/approvals */
     MESSAGE_APPROVE,        /* POST /v1/approvals/{id} */
     MESSAGE_APPROVE_CANCEL, /* DELETE /v1/approvals/{id} */

@@ -16,6 +16,8 @@
 /* A thousand cards with all their fields and some metadata. */
 #define REQUEST_NODES_MAX 65536u
 
+struct front_tls;
+
 struct request {
     struct message_caller caller;       /* Its problem is the request's. */
     const char *certificate;            /* SHA-256 of the caller's in hex; "" for none. */
@@ -26,6 +28,7 @@ struct request {
     uint8_t *body;
     size_t body_size;
     int64_t now_ms;
+    struct front_tls *tls;   /* The listener that it came by. */
     struct json_node *nodes; /* REQUEST_NODES_MAX of them, used by one request at a time. */
 };
 

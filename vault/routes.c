@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vault/front_tls.h"
 #include "vault/read_audit.h"
 #include "vault/read_card.h"
 #include "vault/read_lease.h"
@@ -37,6 +38,7 @@ static const struct route routes[] = {
     {"POST", PATH_KEY "/deactivate", MESSAGE_KEY_DEACTIVATE, request_read_text},
     {"POST", PATH_KEY "/compromise", MESSAGE_KEY_COMPROMISE, request_read_text},
     {"POST", PATH_KEY "/destroy", MESSAGE_KEY_DESTROY, request_read_text},
+    {"GET", CONTRACT_PATH_INVENTORY, MESSAGE_INVENTORY, front_tls_read_inventory},
     {"GET", CONTRACT_PATH_APPROVALS, MESSAGE_APPROVALS, request_read_text},
     {"POST", PATH_APPROVAL, MESSAGE_APPROVE, request_read_text},
     {"DELETE", PATH_APPROVAL, MESSAGE_APPROVE_CANCEL, request_read_text},

@@ -26,6 +26,7 @@ STATUS keeper_backup_show(struct keeper_op *op, struct cursor *in);
 STATUS seal_hsm_init(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_show(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_ask_shut(struct keeper_op *op, struct cursor *in);
+STATUS inventory_show(struct keeper_op *op, struct cursor *in);
 STATUS key_list_all(struct keeper_op *op, struct cursor *in);
 STATUS key_list_one(struct keeper_op *op, struct cursor *in);
 STATUS key_change_suspend(struct keeper_op *op, struct cursor *in);

@@ -11,6 +11,7 @@
 #include "vault/cli/exposure.h"
 #include "vault/cli/health.h"
 #include "vault/cli/help.h"
+#include "vault/cli/inventory.h"
 #include "vault/cli/keys.h"
 #include "vault/cli/prove.h"
 #include "vault/cli/say.h"
@@ -57,6 +58,9 @@ const struct cli_command cli_commands[] = {
      " json config: as: tenant: purpose: state: ", 0, 0, keys_list},
     {"keys", "show", "[--json] [--config FILE] [--as NAME] ID", "Show one key.",
      " json config: as: ", 1, 1, keys_show},
+    {"keys", "inventory", "[--json] [--config FILE] [--as NAME]",
+     "Show the cryptographic architecture: root, keys, signers, certificates, algorithms.",
+     " json config: as: ", 0, 0, inventory_run},
     {"keys", "suspend", "[--json] [--config FILE] [--as NAME] [--reason TEXT] ID",
      "Have a key encrypt nothing more, for now; what it sealed still opens.",
      " json config: as: reason: ", 1, 1, keys_suspend},

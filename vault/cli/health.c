@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "vault/cli/daemon.h"
 #include "vault/cli/say.h"
+#include "vault/cli/warnings.h"
 
 #define PATH_READY     "/readyz"
 #define NODES_MAX      256u
@@ -101,6 +102,28 @@ static void health_say(const struct daemon *daemon, enum daemon_which which, con
         say_out("       %s\n", health->why);
 }
 
+/* What somebody has to do something about, in both forms. */
+struct health_warnings {
+    struct buffer json; /* Strings with commas between. */
+    struct buffer text;
+};
+
+static void health_warnings_free(struct health_warnings *warnings)
+{
+    buffer_free(&warnings->json);
+    buffer_free(&warnings->text);
+}
+
+static void health_on_warning(void *owner, const char *sentence)
+{
+    struct health_warnings *warnings = owner;
+    if (warnings->json.size > 0)
+        buffer_add_u8(&warnings->json, ',');
+    struct json_writer writer = json_writer_over(&warnings->json);
+    json_put_text(&writer, sentence);
+    buffer_format(&warnings->text, "warning: %s\n", sentence);
+}
+
 enum cli_exit health_status(const struct cli_arguments *arguments)
 {
     OWNED(daemon_free) struct daemon *daemon = NULL;
@@ -111,17 +134,27 @@ enum cli_exit health_status(const struct cli_arguments *arguments)
     struct health relay;
     health_ask(daemon, DAEMON_VAULT, &vault);
     health_ask(daemon, DAEMON_RELAY, &relay);
+    struct health_warnings warnings OWNED(health_warnings_free) = {.json = BUFFER(LINE_BYTES_MAX),
+                                                                   .text = BUFFER(LINE_BYTES_MAX)};
+    warnings_ask(daemon, DAEMON_VAULT, health_on_warning, &warnings);
+    warnings_ask(daemon, DAEMON_RELAY, health_on_warning, &warnings);
     if (cli_wants_json(arguments)) {
         OWNED(buffer_free) struct buffer text = BUFFER(LINE_BYTES_MAX);
         struct json_writer writer = json_writer_over(&text);
         json_begin_object(&writer);
         health_write(daemon, DAEMON_VAULT, "vault", &vault, &writer);
         health_write(daemon, DAEMON_RELAY, "relay", &relay, &writer);
+        json_key(&writer, "warnings");
+        json_begin_array(&writer);
+        if (warnings.json.size > 0)
+            json_put_raw(&writer, warnings.json.bytes, warnings.json.size);
+        json_end_array(&writer);
         json_end_object(&writer);
         say_out("%s\n", buffer_text(&text));
     } else {
         health_say(daemon, DAEMON_VAULT, "vault", &vault);
         health_say(daemon, DAEMON_RELAY, "relay", &relay);
+        say_bytes(warnings.text.bytes, warnings.text.size);
     }
     return vault.code != CLI_DONE ? vault.code : relay.code;
 }

@@ -77,6 +77,7 @@ static const struct help_text help_texts[] = {
      "Examples:\n"
      "  cardkeep keys list --state active\n"
      "  cardkeep keys show 12 --json\n"
+     "  cardkeep keys inventory --json > inventory.json\n"
      "  cardkeep keys compromise 12 --reason 'a laptop was lost'\n"
      "  cardkeep keys exposure 12 --from 2026-11-01T00:00:00Z --to 2026-11-23T12:00:00Z\n"
      "  cardkeep keys exposure 12 --json --store .cardkeep/data/vault "

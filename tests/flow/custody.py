@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys and approvals, as the tests of keys ask for them."""
+from harness import equal
+
+
+def keys_of(system, **filters):
+    """Every key that matches, page by page."""
+    caller, found, after = system.vault("security"), [], 0
+    while True:
+        query = "&".join(f"{name}={value}" for name, value in
+                         {**filters, "after": after, "limit": 3}.items())
+        answer = caller.get(f"/v1/keys?{query}")
+        equal(answer.status, 200, f"listing keys: {answer!r}")
+        found += answer.json["keys"]
+        if not answer.json["more"]:
+            return found
+        after = answer.json["keys"][-1]["id"]
+
+
+def key_of(system, key_id):
+    answer = system.vault("security").get(f"/v1/keys/{key_id}")
+    equal(answer.status, 200, f"key {key_id}: {answer!r}")
+    return answer.json
+
+
+def active_key(system, level="dek", purpose="card"):
+    found = [one for one in keys_of(system, purpose=purpose, state="active")
+             if one["level"] == level]
+    equal(len(found), 1, f"active keys: {found}")
+    return found[0]
+
+
+def change_key(system, key_id, what, who="security", body=None):
+    return system.vault(who).post(f"/v1/keys/{key_id}/{what}", body or {})
+
+
+def ask_for(system, key_id, what, who="security", **body):
+    answer = change_key(system, key_id, what, who, {"reason": "a laptop was lost", **body})
+    equal(answer.status, 202, f"asking to {what}: {answer!r}")
+    return answer.json
+
+
+def approve(system, request, who="security-2"):
+    return system.vault(who).post(f"/v1/approvals/{request['approval']}")
+
+
+def fresh_key(system):
+    """A card under a key that the next ones are not sealed under."""
+    token = system.token()["token"]
+    return token, active_key(system)["id"]
+
+
+def tokens_under(system, key):
+    """Tokens that the log says were sealed under a key."""
+    found = []
+    for one in system.audit():
+        if one["event"] != "card.tokenize" or one["outcome"] != "ok":
+            continue
+        if one.get("key", {}).get("id") == key:
+            found.append(one["object"])
+        found += [item["object"] for item in one.get("items", ())
+                  if item.get("key", {}).get("id") == key]
+    gone = {one["object"] for one in system.audit() if one["event"] == "card.delete"}
+    return [token for token in dict.fromkeys(found) if token not in gone]
+
+
+def say(system, *words, code=0):
+    done = system.cardkeep(*words)
+    equal(done.returncode, code, f"cardkeep {' '.join(words)}: {done.stdout}{done.stderr}")
+    return done.stdout if code == 0 else done.stderr
