@@ -59,6 +59,10 @@ static void walk_say_log(struct verify *verify)
                       "%" PRIu64 " tokens are masked in the log: their rows were not compared "
                       "with it\n",
                       verify->log_skipped);
+    if (verify->compromised > 0)
+        buffer_format(verify->out,
+                      "%" PRIu64 " records are under compromised keys, and were not opened\n",
+                      verify->compromised);
     if (verify->log_dropped > 0)
         buffer_format(verify->out,
                       "%" PRIu64 " leases were not followed to their end: too many are open\n",
@@ -94,6 +98,8 @@ void verify_close(struct verify *verify)
         store_close(&verify->keeper.store);
     verify->keeper.store = (struct store){0};
     keyring_free(&verify->keeper.ring);
+    free(verify->requests);
+    verify->requests = NULL;
     free(verify->keys);
     verify->keys = NULL;
     buffer_free(&verify->plain);

@@ -50,6 +50,10 @@ struct verify {
     bool has_boots;
     uint64_t log_erased; /* How many tokens the log says were erased. */
 
+    struct verify_request *requests; /* By id - 1. */
+    size_t request_count;
+    uint64_t compromised; /* Records that were not opened: only a job that moves them may. */
+
     /* Sums over the tokens of each card (verify_same.c). */
     uint64_t same_tokens[2];
     uint64_t same_rows[2];
@@ -103,6 +107,18 @@ STATUS verify_keys_end(struct verify *verify);
 /* --- verify_seal.c: the seal's row, and what the log says of it --- */
 void verify_seal_entry(struct verify *verify, const char *event, const char *detail, uint64_t seq);
 STATUS verify_seal_row(struct verify *verify, const uint8_t *row, size_t size);
+
+/* --- verify_jobs.c: requests that wait for a second person --- */
+struct verify_request {
+    unsigned state; /* enum approve_state, as the log said last; 0: it says nothing. */
+    uint64_t seq;
+};
+STATUS verify_jobs_entry(struct verify *verify, const char *event, const char *object,
+                         uint64_t seq);
+STATUS verify_jobs_end(struct verify *verify);
+/* False: what is wrong with the row of this request. */
+bool verify_jobs_request_holds(struct verify *verify, uint64_t id, enum verify_kind *out_kind,
+                               const char **out_text);
 
 /* --- verify_same.c: how many tokens a card has --- */
 void verify_same_token(struct verify *verify, const uint8_t *fingerprint);

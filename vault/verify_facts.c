@@ -21,6 +21,7 @@
 #define DIFFER_MAX   (1u << 17)
 #define GONE_MAX     (1u << 17)
 #define SWEEP_MS     (3600 * 1000LL) /* How far behind the log a clock may have been. */
+#define TENANTS_MAX  4096u
 #define NAME_BYTES   128u
 #define EXPIRY_BYTES (8u + 1u + STORE_KEY_BYTES)
 
@@ -45,6 +46,8 @@ struct gone_lease {
 
 struct verify_facts {
     struct verify *verify;
+    char (*tenants)[KEYRING_TENANT_BYTES_MAX]; /* The ring's, the one that was asked last first. */
+    size_t tenant_count;
     struct verify_table gone;
     struct verify_table open;
     struct verify_table differ;
@@ -63,6 +66,25 @@ struct entry {
     char detail[NAME_BYTES];
 };
 
+/* Entries of the keeper's own name tokens of many tenants, and no tenant. */
+static STATUS tenants_read(struct verify_facts *facts)
+{
+    struct key_info info;
+
+    facts->tenants = calloc(TENANTS_MAX, sizeof *facts->tenants);
+    ENSURE(facts->tenants != NULL, WHY_NO_MEMORY);
+    for (unsigned i = 0;
+         keyring_info_at(facts->verify->keeper.ring, i, &info) && facts->tenant_count < TENANTS_MAX;
+         i++) {
+        bool is_new = info.level == KEY_LEVEL_KEK && info.purpose == KEY_PURPOSE_CARD;
+        for (size_t at = 0; is_new && at < facts->tenant_count; at++)
+            is_new = strcmp(facts->tenants[at], info.tenant) != 0;
+        if (is_new)
+            memcpy(facts->tenants[facts->tenant_count++], info.tenant, sizeof info.tenant);
+    }
+    return STATUS_OK;
+}
+
 STATUS verify_facts_new(struct verify *verify, struct verify_facts **out_facts)
 {
     struct verify_facts *facts = calloc(1, sizeof *facts);
@@ -73,13 +95,14 @@ STATUS verify_facts_new(struct verify *verify, struct verify_facts **out_facts)
     facts->differ = VERIFY_TABLE(struct differing_token, DIFFER_MAX);
     facts->gone = VERIFY_TABLE(struct gone_lease, GONE_MAX);
     *out_facts = facts;
-    return STATUS_OK;
+    return tenants_read(facts);
 }
 
 void verify_facts_free(struct verify_facts **facts)
 {
     if (*facts == NULL)
         return;
+    free((*facts)->tenants);
     verify_table_free(&(*facts)->open);
     verify_table_free(&(*facts)->differ);
     verify_table_free(&(*facts)->gone);
@@ -143,6 +166,34 @@ static STATUS token_erased(struct verify_facts *facts, const struct entry *entry
         verify_find(facts->verify, &place, VERIFY_ROLLED_BACK,
                     "the log says at entry %" PRIu64 " that it was erased, and it is there",
                     entry->seq);
+    return STATUS_OK;
+}
+
+/* Erased by the clock. */
+static STATUS token_expired(struct verify_facts *facts, const struct entry *entry, const char *text)
+{
+    struct store *store = &facts->verify->keeper.store;
+    char first[KEYRING_TENANT_BYTES_MAX];
+    uint8_t key[STORE_KEY_BYTES];
+    struct verify_place place = {STORE_TOKENS, key, sizeof key};
+    struct store_token token;
+
+    facts->verify->log_erased++;
+    for (size_t i = 0; i < facts->tenant_count && token_is_well_formed(text); i++) {
+        TRY(store_key(store, "token", facts->tenants[i], text, 0, key));
+        struct status status = store_get_token(store, key, &token);
+        if (status.why == WHY_NOT_FOUND)
+            continue;
+        memcpy(first, facts->tenants[i], sizeof first);
+        memcpy(facts->tenants[i], facts->tenants[0], sizeof first);
+        memcpy(facts->tenants[0], first, sizeof first);
+        if (!failed(status) && token.state != STORE_TOKEN_ERASED)
+            verify_find(facts->verify, &place, VERIFY_ROLLED_BACK,
+                        "the log says at entry %" PRIu64 " that it expired, and it is there",
+                        entry->seq);
+        return STATUS_OK;
+    }
+    facts->verify->log_skipped++;
     return STATUS_OK;
 }
 
@@ -286,7 +337,11 @@ static STATUS lease_settled(struct verify_facts *facts, const struct entry *entr
 
 /* --- entries --- */
 
-static STATUS made_items(struct verify_facts *facts, const struct entry *entry)
+typedef STATUS (*token_fn)(struct verify_facts *facts, const struct entry *entry, const char *text);
+
+/* Each token of an entry, or of its items that ended so. */
+static STATUS each_token(struct verify_facts *facts, const struct entry *entry, const char *wanted,
+                         token_fn run)
 {
     uint32_t items = json_member(entry->json, 0, "items");
     uint32_t item = json_first(entry->json, items);
@@ -294,13 +349,13 @@ static STATUS made_items(struct verify_facts *facts, const struct entry *entry)
     char text[NAME_BYTES];
 
     if (entry->object[0] != '\0')
-        return token_made(facts, entry, entry->object);
+        return run(facts, entry, entry->object);
     for (uint32_t i = 0; item != JSON_NONE && i < entry->json->nodes[items].count;
          i++, item = entry->json->nodes[item].next) {
         text_of(entry->json, item, "object", text);
         text_of(entry->json, item, "outcome", outcome);
-        if (strcmp(outcome, "ok") == 0)
-            TRY(token_made(facts, entry, text));
+        if (strcmp(outcome, wanted) == 0)
+            TRY(run(facts, entry, text));
     }
     return STATUS_OK;
 }
@@ -334,16 +389,20 @@ STATUS verify_facts_entry(struct verify_facts *facts, const struct json *json, u
         bool closing = strcmp(entry.outcome, problem_name(PROBLEM_NOT_FOUND)) == 0;
         return ok || closing ? lease_settled(facts, &entry, closing) : STATUS_OK;
     }
-    if (!ok)
+    if (!ok && strcmp(entry.outcome, "expired") != 0)
         return STATUS_OK;
     if (strcmp(entry.event, policy_action_name(POLICY_CARD_TOKENIZE)) == 0)
-        return made_items(facts, &entry);
+        return each_token(facts, &entry, "ok", token_made);
+    if (strcmp(entry.event, "card.expire") == 0)
+        return each_token(facts, &entry, "erased", token_expired);
     if (strcmp(entry.event, policy_action_name(POLICY_CARD_DELETE)) == 0)
         return token_erased(facts, &entry);
     if (strcmp(entry.event, policy_action_name(POLICY_CARD_LEASE)) == 0)
         return lease_given(facts, &entry);
     if (strncmp(entry.event, "key.", 4) == 0)
         return entry_key(facts, &entry);
+    if (strncmp(entry.event, "approval.", 9) == 0)
+        return verify_jobs_entry(facts->verify, entry.event, entry.object, seq);
     if (strncmp(entry.event, "seal.", 5) == 0)
         verify_seal_entry(facts->verify, entry.event, entry.detail, seq);
     return STATUS_OK;
@@ -369,5 +428,6 @@ STATUS verify_facts_end(struct verify_facts *facts)
                     token->consumed ? "consumed" : "given back",
                     token->consumed ? "live" : "consumed");
     }
+    TRY(verify_jobs_end(facts->verify));
     return verify_keys_end(facts->verify);
 }

@@ -66,6 +66,11 @@ static bool record_key(struct verify *verify, struct row *row, const struct stor
         return false;
     }
     struct status status = keyring_kdf(verify->keeper.ring, key_id, false, &kdf, &info);
+    if (status.why == WHY_DENIED &&
+        !failed(keyring_kdf_migrating(verify->keeper.ring, key_id, &kdf, &info))) {
+        verify->compromised++;
+        return false;
+    }
     if (failed(status)) {
         (void)snprintf(row->room, sizeof row->room, "it is under key %" PRIu64 ", which %s", key_id,
                        status.why == WHY_NOT_FOUND ? "this store does not have"
@@ -377,6 +382,12 @@ static STATUS check_job(struct verify *verify, struct row *row)
         wrong(row, VERIFY_UNAUTHENTIC, "it is neither a job nor an approval");
     else if (failed(store_get_job(&verify->keeper.store, &key, &in)))
         wrong(row, VERIFY_UNAUTHENTIC, "its seal does not hold");
+    else if (row->key[0] == STORE_JOB_APPROVAL) {
+        const char *text = NULL;
+        enum verify_kind kind = VERIFY_UNAUTHENTIC;
+        if (!verify_jobs_request_holds(verify, key.id, &kind, &text))
+            wrong(row, kind, text);
+    }
     return STATUS_OK;
 }
 

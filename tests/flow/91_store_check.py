@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `cardkeep store check` finds: everything that can be done to a row, one row at a time and a
 family at a time, in a store with some of everything in it."""
+import datetime
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from harness import AMEX, MASTERCARD, UNIONPAY_19, VISA, check, equal, pay, wait
 from rounds import rounds
 
 SOAK = True
-STRIDE = 61  # Of the bytes of a row this test changes one in so many, from a drawn one on.
+STRIDE = 151  # Of the bytes of a row this test changes one in so many, from a drawn one on.
 PATIENCE_S = 3600
 
 
@@ -62,6 +63,53 @@ def _repeat(system, key):
     equal(answer.status, 201, f"tokenizing: {answer!r}")
 
 
+def _key(system, key_id, what, **body):
+    answer = system.vault("security").post(f"/v1/keys/{key_id}/{what}", body)
+    check(answer.status in (200, 202), f"{what}: {answer!r}")
+    return answer.json
+
+
+def _active_key(system):
+    answer = system.vault("security").get("/v1/keys?purpose=card&state=active")
+    return [one["id"] for one in answer.json["keys"] if one["level"] == "dek"][0]
+
+
+def _ended(system, request, how):
+    caller, path = system.vault("security-2"), f"/v1/approvals/{request['approval']}"
+    answer = caller.post(path) if how == "approve" else caller.delete(path)
+    equal(answer.status, 200, f"{how}: {answer!r}")
+
+
+def _new_key(system, erase):
+    """A card's key that gives way to another; its id.  Its one card may go."""
+    system.token(VISA, single_use=True)
+    _key(system, _active_key(system), "deactivate")
+    token = system.token(VISA, single_use=True)["token"]
+    key_id = _active_key(system)
+    _key(system, key_id, "deactivate")
+    if erase:
+        _erase(system, token)
+    return key_id
+
+
+def _first_keys(system):
+    """One key to destroy, one to declare compromised, as is asked; and one that is suspended."""
+    made = {"empty": _new_key(system, True), "compromised": _new_key(system, False)}
+    system.token(VISA, single_use=True)
+    made["suspended"] = _active_key(system)
+    _key(system, made["suspended"], "suspend")
+    made["ask"] = _key(system, made["compromised"], "compromise")
+    made["dropped"] = _key(system, made["suspended"], "compromise")
+    return made
+
+
+def _expiring(system):
+    """A token that goes by itself before long."""
+    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=4)
+    return system.token(AMEX, single_use=True,
+                        expires_at=soon.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z")["token"]
+
+
 def _first_half(system, name):
     """What is there when the earlier copy is taken; the tokens that change afterwards."""
     made = {}
@@ -75,6 +123,8 @@ def _first_half(system, name):
     _erase(system, system.token(VISA, exp_year=2033)["token"])
     for what in ("returned", "answered", "silent"):
         _lease(system, [made[what]], f"sub_{name}_{what}")
+    made["keys"] = _first_keys(system)
+    made["expires"] = _expiring(system)
     _repeat(system, f"{name}-first")
     answer = system.vault().post("/v1/tokens/batch", {"cards": [
         {"number": number, "exp_month": 12, "exp_year": 2034} for number in (VISA, AMEX, "1")]})
@@ -93,6 +143,14 @@ def _second_half(system, name, made):
     _lease(system, [made["twice"]], f"sub_{name}_twice_2")
     _lease(system, [made["kept"]], f"sub_{name}_kept")
     _settle(system, f"sub_{name}_silent", "answered")
+    keys = made["keys"]
+    _ended(system, keys["ask"], "approve")
+    _ended(system, keys["dropped"], "cancel")
+    _key(system, keys["suspended"], "deactivate")
+    _ended(system, _key(system, keys["empty"], "destroy"), "approve")
+    wait_until(lambda: any(one["event"] == "card.expire" and made["expires"] in
+                           [item.get("object") for item in one.get("items", [])]
+                           for one in system.audit()), "the token went by itself")
     _repeat(system, f"{name}-second")
     system.token(VISA, exp_year=2035)
 
@@ -173,7 +231,7 @@ def whatever_is_done_to_a_row_is_found_and_named(system):
             equal((seen, named), (tried - hidden.count(harm),) * 2, f"{harm}: found and named")
             check(hidden.count(harm) * 4 < tried, f"{harm}: {tried}, of which hidden: {hidden}")
         lacking = {"records", "tokens", "fingerprints", "keys", "idempotency", "leases",
-                   "expiries", "meta", "audit_entries", "audit_checkpoints",
+                   "expiries", "meta", "jobs", "audit_entries", "audit_checkpoints",
                    "audit_state"} - families
         equal(lacking, set(), "families of which no row was touched")
 
