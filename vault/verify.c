@@ -59,10 +59,6 @@ static void walk_say_log(struct verify *verify)
                       "%" PRIu64 " tokens are masked in the log: their rows were not compared "
                       "with it\n",
                       verify->log_skipped);
-    if (verify->compromised > 0)
-        buffer_format(verify->out,
-                      "%" PRIu64 " records are under compromised keys, and were not opened\n",
-                      verify->compromised);
     if (verify->log_dropped > 0)
         buffer_format(verify->out,
                       "%" PRIu64 " leases were not followed to their end: too many are open\n",

@@ -52,7 +52,6 @@ struct verify {
 
     struct verify_request *requests; /* By id - 1. */
     size_t request_count;
-    uint64_t compromised; /* Records that were not opened: only a job that moves them may. */
 
     /* Sums over the tokens of each card (verify_same.c). */
     uint64_t same_tokens[2];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE: is everything found that can be done to a
+/* store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE ROWS: is everything found that can be done to a
  * row?
  *
- * STORE is a copy that it may write to, OLDER an earlier copy of the same store.  Each row is
- * changed in one byte (every STRIDE-th of them, from a drawn one on), renamed, exchanged with its
+ * STORE is a copy that it may write to, OLDER an earlier copy of the same store.  Each row (or
+ * about ROWS of each family, drawn; 0 for all) is changed in one byte (every STRIDE-th of them, from a drawn one on), renamed, exchanged with its
  * neighbour, deleted, and replaced by its earlier self, one at a time; each time the whole store is
  * checked as `cardkeep store check` does, and then put right again.  Says as JSON what was tried,
  * found, and named by its own key; and each thing that was missed. */
@@ -389,13 +389,31 @@ static void open_all(char **words)
     store_copy_must(db_batch_new(&batch), "there is not enough memory");
 }
 
+static size_t number(const char *text)
+{
+    size_t value = 0;
+
+    for (; *text >= '0' && *text <= '9' && value < 100000; text++)
+        value = 10 * value + (size_t)(*text - '0');
+    return value;
+}
+
+/* Whether a row is among about `rows_max` of its family. */
+static bool is_drawn(const struct row *row, size_t rows_max)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < row_count; i++)
+        count += rows[i].family == row->family;
+    return rows_max == 0 || random_below((uint32_t)count) < rows_max;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 7)
-        store_copy_die("usage: store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE");
-    size_t stride = 0;
-    for (const char *at = argv[6]; *at >= '0' && *at <= '9' && stride < 1000; at++)
-        stride = 10 * stride + (size_t)(*at - '0');
+    if (argc != 8)
+        store_copy_die("usage: store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE ROWS");
+    size_t stride = number(argv[6]);
+    size_t rows_max = number(argv[7]);
     if (stride == 0)
         store_copy_die("STRIDE is 1 or more");
     open_all(argv);
@@ -406,7 +424,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < STORE_FAMILY_COUNT; i++)
         store_copy_each(db, (enum store_family)i, keep);
     for (size_t i = 0; i < row_count; i++)
-        harm_row(i, stride);
+        if (is_drawn(&rows[i], rows_max))
+            harm_row(i, stride);
     struct db *older = store_copy_open(argv[2], true);
     for (unsigned i = 0; i < STORE_FAMILY_COUNT; i++)
         store_copy_each(older, (enum store_family)i, keep_old);

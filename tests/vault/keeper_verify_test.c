@@ -83,7 +83,7 @@ static void put_record(uint64_t id, uint64_t card_of, const char *last4)
     struct view view = {.length = 16, .exp_month = 12, .exp_year = 2031};
     struct store_token token = {
         .state = STORE_TOKEN_LIVE, .record_id = id, .fingerprint = {(uint8_t)id}};
-    struct store_same_card same = {.record_id = id};
+    struct store_same_card same = {.record_id = id, .token_count = 1};
     uint8_t key[STORE_KEY_BYTES];
     struct buffer plain OWNED(buffer_free) = BUFFER(4096);
     struct buffer sealed_view OWNED(buffer_free) = BUFFER(4096);
