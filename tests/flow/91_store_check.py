@@ -180,9 +180,10 @@ def a_sound_store_is_found_sound_beside_its_vault_and_at_rest(system):
 
 
 def _break(system, store, older, every):
+    how_many = ["1", "0"] if every else [str(STRIDE), str(ROWS)]
     done = subprocess.run(
         [os.path.join(system.build, "store_breaker"), store, older, system.path("seal.key"),
-         "localhost/cardkeep/vault", system.path("keys/vault-signer.pub"), *(("1", "0") if every else (str(STRIDE), str(ROWS)))],
+         "localhost/cardkeep/vault", system.path("keys/vault-signer.pub"), *how_many],
         capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     equal(done.returncode, 0, done.stderr[-2000:])
     return json.loads(done.stdout)

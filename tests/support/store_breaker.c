@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE ROWS: is everything found that can be done to a
- * row?
+/* store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE ROWS: is everything found that can be done
+ * to a row?
  *
- * STORE is a copy that it may write to, OLDER an earlier copy of the same store.  Each row (or
- * about ROWS of each family, drawn; 0 for all) is changed in one byte (every STRIDE-th of them, from a drawn one on), renamed, exchanged with its
- * neighbour, deleted, and replaced by its earlier self, one at a time; each time the whole store is
- * checked as `cardkeep store check` does, and then put right again.  Says as JSON what was tried,
- * found, and named by its own key; and each thing that was missed. */
+ * STORE is a copy that it may write to, OLDER an earlier copy of the same store.  Each row (or about
+ * ROWS of each family, drawn; 0 for all) is changed in one byte (every STRIDE-th of them, from a
+ * drawn one on), renamed, exchanged with its neighbour, deleted, and replaced by its earlier self,
+ * one at a time; each time the whole store is checked as `cardkeep store check` does, and then put
+ * right again.  Says as JSON what was tried, found, and named by its own key; and each thing that
+ * was missed. */
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
