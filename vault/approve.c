@@ -26,7 +26,7 @@ static const struct approve_row {
     [APPROVE_KEY_COMPROMISE] = {"key.compromise", key_change_compromise},
     [APPROVE_KEY_DESTROY] = {"key.destroy", key_change_destroy},
     [APPROVE_SEAL_REKEY] = {"seal.rekey", NULL},
-    [APPROVE_SEAL_MIGRATE] = {"seal.migrate", NULL},
+    [APPROVE_SEAL_MIGRATE] = {"seal.migrate", seal_migrate_run},
     [APPROVE_ERASE_TENANT] = {"erase.tenant", NULL},
     [APPROVE_ERASE_EPOCH] = {"erase.epoch", NULL},
 };

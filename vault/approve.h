@@ -96,6 +96,9 @@ STATUS approve_ask(struct keeper_op *op, const struct approve_ask *ask);
  * until the request was carried out or cancelled; that nobody answered in time changes nothing. */
 bool approve_holds(const struct keeper *keeper, uint64_t key_id);
 
+/* Whether it was approved and carried out, of what is durable: for what goes on after its turn. */
+bool approve_is_done(struct keeper *keeper, uint64_t id);
+
 /* Reads what waits: when the store is opened, unsealed or read again. */
 STATUS approve_open(struct keeper *keeper);
 /* Ends what is late, with an entry. */

@@ -92,6 +92,13 @@ STATUS approve_get(struct keeper *keeper, uint64_t id, struct approve_request *o
     return STATUS_OK;
 }
 
+bool approve_is_done(struct keeper *keeper, uint64_t id)
+{
+    struct approve_request request;
+
+    return !failed(approve_get(keeper, id, &request)) && request.state == APPROVE_DONE;
+}
+
 STATUS approve_next(struct keeper *keeper, uint64_t after, struct approve_request *out_request)
 {
     struct store_job_key key = {.kind = STORE_JOB_APPROVAL, .id = after};

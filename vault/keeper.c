@@ -174,7 +174,7 @@ static STATUS keeper_turn(struct keeper *keeper)
         TRY(keeper_store_tick(keeper, now_ms));
     if (keeper_hears_front(keeper)) {
         keeper_tick(keeper, now_ms);
-        keeper_hsm_tick(keeper);
+        keeper_hsm_tick(keeper, now_ms);
         keeper_backup_tick(keeper, now_ms);
         if (keeper_has_work(keeper) && !keeper->store_failed)
             keeper_commit(keeper, now_ms);

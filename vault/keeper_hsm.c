@@ -13,6 +13,7 @@
 #include "base/own.h"
 #include "keys/pkcs11.h"
 #include "keys/source.h"
+#include "vault/approve.h"
 #include "vault/hsm.h"
 #include "vault/keeper_seal.h"
 
@@ -31,6 +32,7 @@ struct keeper_hsm {
     struct secret *root;       /* A new one, to be wrapped; NULL: none is under way. */
     struct seal_record record; /* Its seal. */
     char by[ASKED_BYTES_MAX];
+    uint64_t approval; /* Looked up once its turn is over; 0: none, or found. */
     struct pkcs11_problem problem;
 };
 
@@ -119,50 +121,50 @@ static STATUS hsm_ask(struct keeper *keeper, enum hsm_frame type, const struct s
     return STATUS_OK;
 }
 
-void keeper_hsm_tick(struct keeper *keeper)
-{
-    struct keeper_hsm *hsm = keeper->hsm;
-    bool wants_root = keeper->ring == NULL && keeper->seal.kind == SEAL_PKCS11 &&
-                      !keeper->seal_shut && keeper->seal_given == NULL;
-
-    if (wants_root && keeper->settings->hsm.module == NULL && hsm->problem.text[0] == '\0') {
-        (void)snprintf(hsm->problem.text, sizeof hsm->problem.text,
-                       "Its root is in an HSM, and the configuration names none: say which under "
-                       "`seal: pkcs11:`.");
-        keeper_seal_say(keeper, hsm->problem.text);
-    }
-    if (hsm->fd < 0 || hsm->asked || clock_monotonic_ms() < hsm->due_ms || keeper->store_failed ||
-        (!wants_root && hsm->root == NULL))
-        return;
-    struct status status = wants_root ? hsm_ask(keeper, HSM_UNWRAP, &keeper->seal)
-                                      : hsm_ask(keeper, HSM_WRAP, &hsm->record);
-    if (failed(status))
-        hsm_detach(hsm); /* It ended; the supervisor brings another. */
-}
-
 /* --- A new root --- */
 
-STATUS keeper_hsm_begin(struct keeper *keeper, const struct keeper_hsm_asked *asked, int64_t now_ms,
-                        const char **out_detail)
+static STATUS root_make(struct keeper *keeper, enum seal_kind kind, struct secret **out_root,
+                        const char **out_refusal)
 {
-    struct keeper_hsm *hsm = keeper->hsm;
     OWNED(secret_free) struct secret *root = NULL;
+    char error[256] = "";
+    struct source source = {.kind = "file",
+                            .path = keeper->settings->seal_path,
+                            .production = keeper->settings->production,
+                            .data = keeper->settings->data};
 
-    *out_detail = "The configuration names no HSM: say which under `seal: pkcs11:`, and start the "
-                  "vault again.";
-    ENSURE(keeper->settings->hsm.module != NULL, WHY_CONFLICT);
-    *out_detail = "A new root is being wrapped by the HSM already.";
-    ENSURE(hsm->root == NULL, WHY_CONFLICT);
-    *out_detail = NULL;
+    if (kind == SEAL_FILE) {
+        struct status status = source_open(&source, out_root, error, sizeof error);
+        if (!failed(status))
+            return STATUS_OK;
+        log_failure(LOG_ERROR, "seal_not_opened", status, "detail", error, NULL);
+        *out_refusal = "The file that `seal: path:` names gives no root; the log says why.";
+        return FAIL(WHY_CONFLICT);
+    }
     TRY(secret_new_key(SOURCE_ROOT_BYTES, &root));
     random_bytes(secret_bytes(root), SOURCE_ROOT_BYTES);
     secret_protect(root);
-    hsm->record = (struct seal_record){.kind = SEAL_PKCS11, .created_ms = now_ms};
+    *out_root = MOVE(root);
+    return STATUS_OK;
+}
+
+STATUS keeper_hsm_begin(struct keeper *keeper, const struct keeper_hsm_asked *asked, int64_t now_ms,
+                        const char **out_refusal)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+
+    *out_refusal = KEEPER_HSM_NONE;
+    ENSURE(asked->kind == SEAL_FILE || keeper->settings->hsm.module != NULL, WHY_CONFLICT);
+    *out_refusal = "A new root is on its way already; see GET /v1/seal.";
+    ENSURE(hsm->root == NULL, WHY_CONFLICT);
+    *out_refusal = NULL;
+    TRY(root_make(keeper, asked->kind, &hsm->root, out_refusal));
+    hsm->record = (struct seal_record){.kind = asked->kind, .created_ms = now_ms};
     random_bytes(hsm->record.set_id, sizeof hsm->record.set_id);
     (void)snprintf(hsm->by, sizeof hsm->by, "%s", asked->by);
+    hsm->approval = asked->approval;
     hsm->problem = (struct pkcs11_problem){0};
     hsm->due_ms = 0;
-    hsm->root = MOVE(root);
     return STATUS_OK;
 }
 
@@ -176,7 +178,7 @@ static STATUS hsm_record(struct keeper *keeper, const char *event, const char *o
 }
 
 /* The blob is there: from this turn's commit on the new root is the vault's. */
-static STATUS hsm_put_root(struct keeper *keeper, const char *token, int64_t now_ms)
+static STATUS hsm_put_root(struct keeper *keeper, const char *where, int64_t now_ms)
 {
     struct keeper_hsm *hsm = keeper->hsm;
     OWNED(secret_free) struct secret *root = MOVE(hsm->root);
@@ -186,13 +188,28 @@ static STATUS hsm_put_root(struct keeper *keeper, const char *token, int64_t now
 
     ENSURE(is_new || keeper_sealed(keeper) == NULL, WHY_CONFLICT); /* Sealed in between. */
     encode_hex(hsm->record.set_id, sizeof hsm->record.set_id, set);
-    (void)snprintf(detail, sizeof detail, "pkcs11, set %s, %s, asked by %s", set, token, hsm->by);
+    (void)snprintf(detail, sizeof detail, "%s, set %s, %s, asked by %s",
+                   seal_kind_name(hsm->record.kind), set, where, hsm->by);
     TRY(hsm_record(keeper, is_new ? "seal.init" : "seal.change", "ok", detail, now_ms));
     if (!is_new)
         return keeper_seal_change(keeper, &root, &hsm->record, now_ms);
     TRY(keeper_seal_begin(keeper, &root, &hsm->record, now_ms));
     keeper->seal_shutting = false; /* The HSM has opened it in this moment. */
     return STATUS_OK;
+}
+
+/* Whole, or as if nobody had asked. */
+static void hsm_change(struct keeper *keeper, const char *where, int64_t now_ms)
+{
+    struct keeper_mark mark = keeper_mark(keeper);
+    struct status status = hsm_put_root(keeper, where, now_ms);
+
+    if (failed(status)) {
+        keeper_rewind(keeper, &mark, now_ms);
+        log_failure(LOG_ERROR, "seal_not_changed", status, NULL);
+        return;
+    }
+    log_event(LOG_WARN, "root_is_new", "kept_by", where, NULL);
 }
 
 /* --- Answers --- */
@@ -253,14 +270,7 @@ static STATUS take_blob(struct keeper *keeper, struct cursor *in, int64_t now_ms
     memcpy(hsm->record.blob, blob, size);
     hsm->record.blob_size = size;
     hsm->problem = (struct pkcs11_problem){0};
-    struct keeper_mark mark = keeper_mark(keeper);
-    struct status status = hsm_put_root(keeper, token, now_ms);
-    if (failed(status)) {
-        keeper_rewind(keeper, &mark, now_ms);
-        log_failure(LOG_ERROR, "seal_not_changed", status, NULL);
-        return STATUS_OK;
-    }
-    log_event(LOG_INFO, "root_wrapped", "token", token, NULL);
+    hsm_change(keeper, token, now_ms);
     return STATUS_OK;
 }
 
@@ -335,4 +345,46 @@ void keeper_hsm_read(struct keeper *keeper, int64_t now_ms)
         log_failure(LOG_ERROR, "hsm_given_up", status, NULL);
         hsm_lost(keeper, false, now_ms);
     }
+}
+
+/* --- When --- */
+
+/* The turn that wanted it may have failed at its end; then nobody has approved it. */
+static bool hsm_may_go_on(struct keeper *keeper)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+
+    if (keeper->store_failed)
+        return false;
+    if (hsm->approval != 0 && (keeper->ring == NULL || !approve_is_done(keeper, hsm->approval)))
+        secret_free(&hsm->root);
+    hsm->approval = 0;
+    return hsm->root != NULL;
+}
+
+void keeper_hsm_tick(struct keeper *keeper, int64_t now_ms)
+{
+    struct keeper_hsm *hsm = keeper->hsm;
+    bool wants_root = keeper->ring == NULL && keeper->seal.kind == SEAL_PKCS11 &&
+                      !keeper->seal_shut && keeper->seal_given == NULL;
+
+    if (wants_root && keeper->settings->hsm.module == NULL && hsm->problem.text[0] == '\0') {
+        (void)snprintf(hsm->problem.text, sizeof hsm->problem.text,
+                       "Its root is in an HSM, and the configuration names none: say which under "
+                       "`seal: pkcs11:`.");
+        keeper_seal_say(keeper, hsm->problem.text);
+    }
+    if (hsm->root != NULL && !hsm_may_go_on(keeper))
+        return;
+    if (hsm->root != NULL && hsm->record.kind == SEAL_FILE) {
+        hsm_change(keeper, "the file of the configuration", now_ms);
+        return;
+    }
+    if (hsm->fd < 0 || hsm->asked || clock_monotonic_ms() < hsm->due_ms || keeper->store_failed ||
+        (!wants_root && hsm->root == NULL))
+        return;
+    struct status status = wants_root ? hsm_ask(keeper, HSM_UNWRAP, &keeper->seal)
+                                      : hsm_ask(keeper, HSM_WRAP, &hsm->record);
+    if (failed(status))
+        hsm_detach(hsm); /* It ended; the supervisor brings another. */
 }

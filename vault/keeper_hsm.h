@@ -25,18 +25,24 @@ int keeper_hsm_fd(const struct keeper *keeper);
 void keeper_hsm_read(struct keeper *keeper, int64_t now_ms);
 /* Asks for the root where the seal is of this kind and the vault sealed; else for what a step
  * began. */
-void keeper_hsm_tick(struct keeper *keeper);
+void keeper_hsm_tick(struct keeper *keeper, int64_t now_ms);
 
-/* Who wanted a new root, for the entry that says that it is there. */
+#define KEEPER_HSM_NONE                                                                            \
+    "The configuration names no HSM: say which under `seal: pkcs11:`, and start the vault again."
+
+/* Who wanted a new root, for the entry that says that it is there; and where it is to be kept. */
 struct keeper_hsm_asked {
-    const char *by; /* "security, approved by security-2" */
+    const char *by;      /* "security, approved by security-2" */
+    uint64_t approval;   /* Without which it is not done, once the turn is over; 0: none. */
+    enum seal_kind kind; /* SEAL_PKCS11, or SEAL_FILE: the file of the configuration. */
 };
 
-/* Begins to have a new root wrapped, for a vault without a seal (init) or for one that is open
- * (migration to the HSM, or a new root in it).  Answers come later: GET /v1/seal says how it goes.
- * WHY_CONFLICT, with *out_detail: there is no HSM in the configuration, or one is under way. */
+/* Begins to put a new root into force, for a vault without a seal (of an HSM alone) or for one that
+ * is open: once this turn is over, and for an HSM once it has wrapped it.  GET /v1/seal says how it
+ * goes.  WHY_CONFLICT, with *out_refusal: there is no HSM in the configuration, or no such file, or
+ * one is under way. */
 STATUS keeper_hsm_begin(struct keeper *keeper, const struct keeper_hsm_asked *asked, int64_t now_ms,
-                        const char **out_detail);
+                        const char **out_refusal);
 /* For GET /v1/seal: what is under way, and what stands in the way; members of an open object. */
 void keeper_hsm_write(const struct keeper *keeper, struct json_writer *writer);
 

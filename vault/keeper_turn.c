@@ -40,6 +40,7 @@ static const struct turn_row {
     {MESSAGE_APPROVE, POLICY_KEY_APPROVE, approve_run, ONLY_OPEN},
     {MESSAGE_APPROVE_CANCEL, POLICY_KEY_READ, approve_cancel, ONLY_OPEN},
     {MESSAGE_SEAL_INIT, POLICY_SEAL_MANAGE, seal_hsm_init, ALSO_SEALED},
+    {MESSAGE_SEAL_MIGRATE, POLICY_SEAL_MANAGE, seal_migrate_ask, ONLY_OPEN},
 };
 
 struct keeper_mark keeper_mark(struct keeper *keeper)

@@ -69,6 +69,7 @@ enum message_type {
     MESSAGE_APPROVALS,      /* GET /v1/approvals */
     MESSAGE_APPROVE,        /* POST /v1/approvals/{id} */
     MESSAGE_APPROVE_CANCEL, /* DELETE /v1/approvals/{id} */
+    MESSAGE_SEAL_MIGRATE,   /* POST /v1/seal/migrate */
     MESSAGE_SEAL_INIT,      /* POST /v1/seal/init */
     MESSAGE_TYPE_END
 };

@@ -43,6 +43,7 @@ static const struct route routes[] = {
     {"POST", PATH_APPROVAL, MESSAGE_APPROVE, request_read_text},
     {"DELETE", PATH_APPROVAL, MESSAGE_APPROVE_CANCEL, request_read_text},
     {"POST", CONTRACT_PATH_SEAL "/init", MESSAGE_SEAL_INIT, request_read_text},
+    {"POST", CONTRACT_PATH_SEAL "/migrate", MESSAGE_SEAL_MIGRATE, request_read_text},
 };
 
 #define ROUTES_COUNT (sizeof routes / sizeof routes[0])

@@ -15,7 +15,7 @@ STATUS seal_hsm_init(struct keeper_op *op, struct cursor *in)
     struct buffer body OWNED(buffer_free) = BUFFER(BODY_BYTES_MAX);
     struct json_writer writer = json_writer_over(&body);
     struct audit_entry entry = {.event = "seal.ask", .object = "seal", .detail = "init, pkcs11"};
-    struct keeper_hsm_asked asked = {.by = op->principal->name};
+    struct keeper_hsm_asked asked = {.by = op->principal->name, .kind = SEAL_PKCS11};
     struct read_object object;
     const char *detail = NULL;
 
@@ -24,6 +24,9 @@ STATUS seal_hsm_init(struct keeper_op *op, struct cursor *in)
     TRY(keeper_text_judge(&object));
     if (op->keeper->seal.kind != 0)
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL, "The vault has a seal already.");
+    if (op->keeper->settings->seal_kind != SEAL_PKCS11)
+        return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL,
+                             "The configuration's `seal: kind:` is not `pkcs11`.");
     struct status status = keeper_hsm_begin(op->keeper, &asked, op->now_ms, &detail);
     if (status.why == WHY_CONFLICT)
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL, detail);

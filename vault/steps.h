@@ -24,6 +24,7 @@ STATUS audit_read_entries(struct keeper_op *op, struct cursor *in);
 STATUS keeper_backup_ask(struct keeper_op *op, struct cursor *in);
 STATUS keeper_backup_show(struct keeper_op *op, struct cursor *in);
 STATUS seal_hsm_init(struct keeper_op *op, struct cursor *in);
+STATUS seal_migrate_ask(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_show(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_ask_shut(struct keeper_op *op, struct cursor *in);
 STATUS inventory_show(struct keeper_op *op, struct cursor *in);
@@ -38,6 +39,8 @@ STATUS key_change_ask_destroy(struct keeper_op *op, struct cursor *in);
 /* --- what two persons want: by kind, an approve_fn of approve.h --- */
 STATUS key_change_compromise(struct keeper_op *op, const struct approve_request *request,
                              struct json_writer *out);
+STATUS seal_migrate_run(struct keeper_op *op, const struct approve_request *request,
+                        struct json_writer *out);
 STATUS key_change_destroy(struct keeper_op *op, const struct approve_request *request,
                           struct json_writer *out);
 

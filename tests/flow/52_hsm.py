@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root is in an HSM: the vault opens by itself, or says what stands in the way."""
+import json
 import os
 
 from harness import VISA, check, equal, problem, wait_until
@@ -59,7 +60,7 @@ def prepare(system):
     """Given its seal here; that the system then starts at all is the first test."""
     hsm.append(SoftHsm(system))
     system.edit("vault.yaml", "seal: {kind: file, path: seal.key}",
-                f"seal: {{kind: pkcs11, pkcs11: {hsm[0].settings()}}}")
+                f"seal: {{kind: pkcs11, path: seal.key, pkcs11: {hsm[0].settings()}}}")
     _start_sealed(system)
     equal(_seal(system)["state"], "uninitialised", "a new vault")
     problem(system.vault("security").post("/v1/seal/init", {"threshold": 2}), 422, "unknown_field")
@@ -209,3 +210,63 @@ def a_pin_in_the_configuration_is_refused_and_not_repeated(system):
     system.edit("vault.yaml", PIN, "{file: keys/hsm.pin}")
     equal(done.returncode, 2, f"{done}")
     check(PIN not in done.stdout + done.stderr and "vault.yaml:" in done.stderr, done.stderr)
+
+
+def _migrate(system, kind):
+    """Asked for by one, carried out by another; the set is another then."""
+    before = _seal(system)["set"]
+    done = system.cardkeep("seal", "migrate", "--to", kind, "--json")
+    equal(done.returncode, 0, f"{done}")
+    request = json.loads(done.stdout)
+    equal((request["kind"], request["state"]), ("seal.migrate", "waiting"), "the request")
+    problem(system.vault("security").post(f"/v1/approvals/{request['approval']}"), 409,
+            "state_conflict")
+    equal(_seal(system)["set"], before, "nothing came of that")
+    approved = system.vault("security-2").post(f"/v1/approvals/{request['approval']}")
+    equal((approved.status, approved.json["result"]["kind"]), (200, kind), f"{approved!r}")
+    wait_until(lambda: _seal(system)["set"] != before, f"a new root: {_seal(system)}")
+    state = _seal(system)
+    equal((state["state"], state["kind"], "pending" in state), ("open", kind, False), "the seal")
+    entry = [entry for entry in system.audit() if entry["event"] == "seal.change"][-1]
+    check("asked by security, approved by security-2" in entry["detail"] and
+          state["set"] in entry["detail"], f"{entry}")
+
+
+def from_one_kind_to_another_cards_open_all_the_way(system):
+    for kind in ("file", "pkcs11", "pkcs11", "file"):
+        _migrate(system, kind)
+        tokens.append(system.token()["token"])
+        _cards_open(system)
+        system.stop("vault")
+        system.start("vault")
+        equal(_seal(system)["kind"], kind, "after a restart")
+        _cards_open(system)
+    check("seal_kind_differs" in system.log("vault"), "the configuration says another kind")
+    problem(system.vault("security").post("/v1/seal/migrate", {"to": "file"}), 409,
+            "state_conflict")
+    _migrate(system, "pkcs11")
+
+
+def nobody_migrates_without_the_right_or_to_what_is_not_there(system):
+    problem(system.vault("shop").post("/v1/seal/migrate", {"to": "pkcs11"}), 403, "denied")
+    problem(system.vault("security").post("/v1/seal/migrate", {"to": "paper"}), 422,
+            "invalid_field", "/to")
+    problem(system.vault("security").post("/v1/seal/migrate", {}), 422, "missing_field", "/to")
+
+
+def an_hsm_that_fails_in_the_middle_changes_nothing(system):
+    before = _seal(system)
+    hsm[0].behave("removed")
+    asked = system.vault("security").post("/v1/seal/migrate", {"to": "pkcs11"})
+    equal(asked.status, 202, f"{asked!r}")
+    path = f"/v1/approvals/{asked.json['approval']}"
+    equal(system.vault("security-2").post(path).status, 200, "approved")
+    wait_until(lambda: "CKR_DEVICE_REMOVED" in _seal(system).get("hsm", ""),
+               f"it says why: {_seal(system)}")
+    after = _seal(system)
+    equal((after["state"], after["set"], "pending" in after), ("open", before["set"], False),
+          "the seal")
+    hsm[0].behave("")
+    system.stop("vault")
+    system.start("vault")
+    _cards_open(system)

@@ -13,6 +13,7 @@
 #include "vault/cli/help.h"
 #include "vault/cli/inventory.h"
 #include "vault/cli/keys.h"
+#include "vault/cli/migrate.h"
 #include "vault/cli/prove.h"
 #include "vault/cli/say.h"
 #include "vault/cli/scan.h"
@@ -92,6 +93,9 @@ const struct cli_command cli_commands[] = {
      "Carry out what somebody else asked for.", " json config: as: ", 1, 1, approvals_approve},
     {"approvals", "cancel", "[--json] [--config FILE] [--as NAME] REQUEST", "Take back a request.",
      " json config: as: ", 1, 1, approvals_cancel},
+    {"seal", "migrate", "[--json] [--config FILE] [--as NAME] --to pkcs11|file",
+     "Ask for a new root in another kind of seal, while the vault goes on.",
+     " json config: as: to: ", 0, 0, migrate_run},
     {"scan", "", "[--json] [--all] PATH...", "Look for card numbers in files and folders.",
      " json all ", 1, CLI_WORDS_MAX, scan_run},
     {"help", "", "[NOUN]", "Explain a noun, with examples.", " ", 0, 1, help_run},

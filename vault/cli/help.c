@@ -67,6 +67,14 @@ static const struct help_text help_texts[] = {
      "  cardkeep store check .cardkeep/vault.yaml\n"
      "  cardkeep store check --json --verifier .cardkeep/keys/vault-signer.pub "
      ".cardkeep/vault.yaml\n"},
+    {"seal",
+     "migrate needs two persons: what it prints names the request, which somebody else approves.\n"
+     "The new kind comes with a new root; GET /v1/seal and the log say when it is in force.  "
+     "Write\n"
+     "the new kind into the configuration then.\n\n"
+     "Examples:\n"
+     "  cardkeep seal migrate --to pkcs11\n"
+     "  cardkeep approvals approve apr_7 --as security-2\n"},
     {"keys",
      "list, show and the changes ask a running vault with the security engineer's certificate, or\n"
      "with that of --as NAME.  compromise and destroy need two persons: what they print names the\n"
