@@ -56,6 +56,16 @@ uint64_t keyring_active(const struct keyring *ring, const char *tenant, enum key
     return lane == NULL ? 0 : lane->active[level];
 }
 
+uint64_t keyring_newest(const struct keyring *ring, const char *tenant, enum key_purpose purpose,
+                        enum key_level level)
+{
+    assert(ring != NULL);
+    assert(level == KEY_LEVEL_KEK || level == KEY_LEVEL_DEK);
+    const struct keyring_lane *lane = keyring_lane_peek(ring, tenant, purpose);
+
+    return lane == NULL ? 0 : lane->newest[level];
+}
+
 uint64_t keyring_previous(const struct keyring *ring, uint64_t key_id)
 {
     assert(ring != NULL);

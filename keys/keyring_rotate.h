@@ -34,6 +34,9 @@ STATUS keyring_rotate(struct keyring *ring, const char *tenant, enum key_purpose
 /* The active key of a lane and level; 0 where there is none. */
 uint64_t keyring_active(const struct keyring *ring, const char *tenant, enum key_purpose purpose,
                         enum key_level level);
+/* The key that a lane and level was given last, active or not; 0 where there is none. */
+uint64_t keyring_newest(const struct keyring *ring, const char *tenant, enum key_purpose purpose,
+                        enum key_level level);
 /* The key of the same lane and level that was made before it, whatever its state; 0 for the first.
  */
 uint64_t keyring_previous(const struct keyring *ring, uint64_t key_id);

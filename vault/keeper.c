@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/supervise.h"
+#include "vault/jobs.h"
 #include "vault/keeper_confine.h"
 #include "vault/keeper_hsm.h"
 #include "vault/keeper_inside.h"
@@ -102,7 +103,7 @@ static void front_turn(struct keeper *keeper)
         bool full = db_batch_count(keeper->batch) >= KEEPER_TURN_ROWS_MAX;
         if (full || failed(status)) {
             if (keeper_has_work(keeper))
-                keeper_commit(keeper, now_ms);
+                jobs_commit(keeper, now_ms);
             front_flush(keeper);
         }
         if (status.why == WHY_NOT_FOUND || keeper->front_fd < 0)
@@ -159,7 +160,7 @@ static STATUS keeper_turn(struct keeper *keeper)
          .events = POLLIN},
     };
 
-    int ready = poll(fds, sizeof fds / sizeof fds[0], KEEPER_POLL_MS);
+    int ready = poll(fds, sizeof fds / sizeof fds[0], jobs_wait_ms(keeper, KEEPER_POLL_MS));
     ENSURE(ready >= 0 || errno == EINTR, WHY_IO);
     int64_t now_ms = clock_now_ms();
     if (ready > 0 && fds[2].revents != 0)
@@ -179,6 +180,7 @@ static STATUS keeper_turn(struct keeper *keeper)
         if (keeper_has_work(keeper) && !keeper->store_failed)
             keeper_commit(keeper, now_ms);
         keeper_seal_tick(keeper, now_ms);
+        jobs_tick(keeper, now_ms);
         front_flush(keeper);
     }
     return STATUS_OK;

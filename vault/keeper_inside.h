@@ -57,6 +57,7 @@ struct keeper {
         int64_t counted_ms; /* By the clock that does not jump, both. */
         int64_t warned_ms;
     } key_watch;
+    struct jobs *jobs; /* NULL before there was one to look for: jobs.c */
 
     int control_fd;
     int front_fd; /* -1: none. */

@@ -41,6 +41,12 @@ static const struct turn_row {
     {MESSAGE_APPROVE_CANCEL, POLICY_KEY_READ, approve_cancel, ONLY_OPEN},
     {MESSAGE_SEAL_INIT, POLICY_SEAL_MANAGE, seal_hsm_init, ALSO_SEALED},
     {MESSAGE_SEAL_MIGRATE, POLICY_SEAL_MANAGE, seal_migrate_ask, ONLY_OPEN},
+    {MESSAGE_ROTATE, POLICY_KEY_ROTATE, rotate_run, ONLY_OPEN},
+    {MESSAGE_JOBS, POLICY_KEY_READ, jobs_list, ONLY_OPEN},
+    {MESSAGE_JOB_SHOW, POLICY_KEY_READ, jobs_show, ONLY_OPEN},
+    {MESSAGE_JOB_PAUSE, POLICY_KEY_ROTATE, jobs_pause, ONLY_OPEN},
+    {MESSAGE_JOB_RESUME, POLICY_KEY_ROTATE, jobs_resume, ONLY_OPEN},
+    {MESSAGE_JOB_RATE, POLICY_KEY_ROTATE, jobs_rate, ONLY_OPEN},
 };
 
 struct keeper_mark keeper_mark(struct keeper *keeper)

@@ -11,6 +11,7 @@
 #include "base/encode.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "vault/jobs.h"
 #include "vault/keeper_text.h"
 #include "vault/key_view.h"
 
@@ -179,20 +180,46 @@ STATUS key_change_ask_compromise(struct keeper_op *op, struct cursor *in)
     return change_ask(op, &change, APPROVE_KEY_COMPROMISE);
 }
 
+/* What shows that nothing depends on a key any more. */
+struct free_proof {
+    const char *thing;
+    uint64_t scanned;
+    uint64_t moved;
+};
+
+/* By a job that moved everything away, where there was one: a walk over all records is slow. */
+static STATUS free_by_job(struct keeper_op *op, const struct key_info *info,
+                          struct free_proof *out_proof)
+{
+    struct job job;
+
+    TRY(jobs_find_proof(op->keeper, info, &job));
+    out_proof->scanned = job.scanned;
+    out_proof->moved = job.moved;
+    return STATUS_OK;
+}
+
 /* KEY-9: while anything that is stored depends on it, it stays. */
 static STATUS destroy_is_allowed(struct keeper_op *op, const struct key_info *info,
-                                 uint64_t *out_scanned)
+                                 struct free_proof *out_proof)
 {
+    bool is_dek = info->level == KEY_LEVEL_DEK;
+    bool is_print = is_dek && info->purpose == KEY_PURPOSE_FINGERPRINT;
     uint64_t found = 0;
     char sentence[SENTENCE_MAX];
 
-    *out_scanned = 0;
+    *out_proof = (struct free_proof){.thing = is_print ? "fingerprint" : "record"};
     TRY(change_is_allowed(op, info, KEY_STATE_DESTROYED));
-    if (info->level == KEY_LEVEL_DEK && info->purpose == KEY_PURPOSE_FINGERPRINT)
+    if (!is_print && (!is_dek || info->purpose != KEY_PURPOSE_CARD))
+        return STATUS_OK;
+    struct status status = free_by_job(op, info, out_proof);
+    if (status.why != WHY_NOT_FOUND)
+        return status;
+    if (is_print)
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL,
-                             "A fingerprint key is destroyed by the rotation that replaced it.");
-    if (info->level == KEY_LEVEL_DEK && info->purpose == KEY_PURPOSE_CARD)
-        TRY(store_count_under(&op->keeper->store, info->id, &found, out_scanned));
+                             "Cards are still found by this key; 'cardkeep keys rotate' makes them "
+                             "known by its successor, and it is free once that job is done.");
+    TRY(store_count_under(&op->keeper->store, info->id, &found, &out_proof->scanned));
     if (found == 0)
         return STATUS_OK;
     (void)snprintf(sentence, sizeof sentence,
@@ -205,10 +232,10 @@ static STATUS destroy_is_allowed(struct keeper_op *op, const struct key_info *in
 STATUS key_change_ask_destroy(struct keeper_op *op, struct cursor *in)
 {
     struct change change = {0};
-    uint64_t scanned = 0;
+    struct free_proof proof;
 
     TRY(change_read(op, in, &change));
-    TRY(destroy_is_allowed(op, &change.info, &scanned));
+    TRY(destroy_is_allowed(op, &change.info, &proof));
     return change_ask(op, &change, APPROVE_KEY_DESTROY);
 }
 
@@ -236,7 +263,7 @@ STATUS key_change_destroy(struct keeper_op *op, const struct approve_request *re
                           struct json_writer *out)
 {
     struct key_info info;
-    uint64_t scanned = 0;
+    struct free_proof proof;
     char object[32];
     char detail[STATEMENT_MAX];
     char when[CLOCK_TEXT_SIZE];
@@ -250,16 +277,17 @@ STATUS key_change_destroy(struct keeper_op *op, const struct approve_request *re
     };
 
     TRY(key_view_find(op->keeper, request->key_id, &info));
-    TRY(destroy_is_allowed(op, &info, &scanned));
+    TRY(destroy_is_allowed(op, &info, &proof));
     clock_text(op->now_ms, when);
     entry.key_id = info.id;
     entry.key_version = info.version;
     entry.tenant = info.tenant[0] == '\0' ? NULL : info.tenant;
     (void)snprintf(object, sizeof object, "key/%" PRIu64, info.id);
     (void)snprintf(detail, sizeof detail,
-                   "no record under key %" PRIu64 " remains: %" PRIu64 " scanned, 0 moved; key "
-                   "%" PRIu64 " destroyed at %s by %s and %s",
-                   info.id, scanned, info.id, when, request->asked.name, request->ended.name);
+                   "no %s under key %" PRIu64 " remains: %" PRIu64 " scanned, %" PRIu64
+                   " moved; key %" PRIu64 " destroyed at %s by %s and %s",
+                   proof.thing, info.id, proof.scanned, proof.moved, info.id, when,
+                   request->asked.name, request->ended.name);
     TRY(keeper_record(op, &entry));
     TRY(change_state(op, &info, KEY_STATE_DESTROYED));
     TRY(key_view_find(op->keeper, request->key_id, &info));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* POST /v1/leases: a card goes out, to a relay, for one submission to one destination.
  *
- * This is the only file that opens a card's envelope.  For each lease: decide for the relay, decide
- * for the application it acts for, find the tokens, open the cards, lease the codes, put the
- * lease's row, record.
+ * This is the only file that opens a card's envelope for anyone; jobs open them to move them.  For
+ * each lease: decide for the relay, decide for the application it acts for, find the tokens, open
+ * the cards, lease the codes, put the lease's row, record.
  */
 #include <assert.h>
 #include <stdio.h>

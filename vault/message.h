@@ -71,6 +71,12 @@ enum message_type {
     MESSAGE_APPROVE_CANCEL, /* DELETE /v1/approvals/{id} */
     MESSAGE_SEAL_MIGRATE,   /* POST /v1/seal/migrate */
     MESSAGE_SEAL_INIT,      /* POST /v1/seal/init */
+    MESSAGE_ROTATE,         /* POST /v1/rotations */
+    MESSAGE_JOBS,           /* GET /v1/jobs */
+    MESSAGE_JOB_SHOW,       /* GET /v1/jobs/{id} */
+    MESSAGE_JOB_PAUSE,      /* POST /v1/jobs/{id}/pause, and so on */
+    MESSAGE_JOB_RESUME,
+    MESSAGE_JOB_RATE,
     MESSAGE_TYPE_END
 };
 #define MESSAGE_TEXT_QUESTIONS MESSAGE_AUDIT_HEAD

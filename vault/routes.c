@@ -15,6 +15,7 @@
 #define PATH_TOKEN    CONTRACT_PATH_TOKENS "/" TOKEN_SEGMENT
 #define PATH_KEY      CONTRACT_PATH_KEYS "/" TOKEN_SEGMENT
 #define PATH_APPROVAL CONTRACT_PATH_APPROVALS "/" TOKEN_SEGMENT
+#define PATH_JOB      CONTRACT_PATH_JOBS "/" TOKEN_SEGMENT
 
 /* What is matched first counts, so that no token can be called "batch". */
 static const struct route routes[] = {
@@ -44,6 +45,12 @@ static const struct route routes[] = {
     {"DELETE", PATH_APPROVAL, MESSAGE_APPROVE_CANCEL, request_read_text},
     {"POST", CONTRACT_PATH_SEAL "/init", MESSAGE_SEAL_INIT, request_read_text},
     {"POST", CONTRACT_PATH_SEAL "/migrate", MESSAGE_SEAL_MIGRATE, request_read_text},
+    {"POST", CONTRACT_PATH_ROTATIONS, MESSAGE_ROTATE, request_read_text},
+    {"GET", CONTRACT_PATH_JOBS, MESSAGE_JOBS, request_read_text},
+    {"GET", PATH_JOB, MESSAGE_JOB_SHOW, request_read_text},
+    {"POST", PATH_JOB "/pause", MESSAGE_JOB_PAUSE, request_read_text},
+    {"POST", PATH_JOB "/resume", MESSAGE_JOB_RESUME, request_read_text},
+    {"POST", PATH_JOB "/rate", MESSAGE_JOB_RATE, request_read_text},
 };
 
 #define ROUTES_COUNT (sizeof routes / sizeof routes[0])

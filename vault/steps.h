@@ -35,6 +35,12 @@ STATUS key_change_activate(struct keeper_op *op, struct cursor *in);
 STATUS key_change_deactivate(struct keeper_op *op, struct cursor *in);
 STATUS key_change_ask_compromise(struct keeper_op *op, struct cursor *in);
 STATUS key_change_ask_destroy(struct keeper_op *op, struct cursor *in);
+STATUS rotate_run(struct keeper_op *op, struct cursor *in);
+STATUS jobs_list(struct keeper_op *op, struct cursor *in);
+STATUS jobs_show(struct keeper_op *op, struct cursor *in);
+STATUS jobs_pause(struct keeper_op *op, struct cursor *in);
+STATUS jobs_resume(struct keeper_op *op, struct cursor *in);
+STATUS jobs_rate(struct keeper_op *op, struct cursor *in);
 
 /* --- what two persons want: by kind, an approve_fn of approve.h --- */
 STATUS key_change_compromise(struct keeper_op *op, const struct approve_request *request,

@@ -14,6 +14,7 @@
 #include "base/own.h"
 #include "keys/fingerprint.h"
 #include "vault/card.h"
+#include "vault/jobs.h"
 #include "vault/retention.h"
 #include "vault/steps.h"
 #include "vault/token.h"
@@ -93,11 +94,18 @@ static STATUS tokenize_same(struct keeper_op *op, struct tokenize *card)
     TRY(fingerprint_make(op->keeper->ring, op->tenant->name, card->pan, op->now_ms,
                          card->fingerprint));
     struct status status = store_get_same_card(store, card->fingerprint, &card->same);
+    if (status.why != WHY_NOT_FOUND)
+        return status;
+    /* While fingerprints are made anew a card may be known under its old one: the same card still,
+     * and the row of its new one begins to count. */
+    status = job_fingerprint_find(op->keeper, op->tenant->name, card->pan, &card->same);
     if (status.why == WHY_NOT_FOUND) {
         card->same = (struct store_same_card){0};
         random_bytes(card->same.card_id, sizeof card->same.card_id);
         return STATUS_OK;
     }
+    if (card->same.token_count != STORE_COUNT_UNKNOWN)
+        card->same.token_count = 0;
     return status;
 }
 

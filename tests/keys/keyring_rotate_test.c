@@ -87,6 +87,8 @@ Test(keyring_rotate, leaves_the_former_keys_of_a_lane_to_be_found_after_a_restar
     keyring_free(&ring);
     ring = shelf_restart(&shelf, SHELF_NOW_MS + 10);
     cr_expect_eq(keyring_active(ring, "shop", KEY_PURPOSE_FINGERPRINT, KEY_LEVEL_DEK), third);
+    cr_expect_eq(keyring_newest(ring, "shop", KEY_PURPOSE_FINGERPRINT, KEY_LEVEL_DEK), third);
+    cr_expect_eq(keyring_newest(ring, "nobody", KEY_PURPOSE_FINGERPRINT, KEY_LEVEL_DEK), 0);
     cr_expect_eq(keyring_previous(ring, third), second);
     cr_expect_eq(keyring_previous(ring, second), first);
     cr_expect_eq(keyring_previous(ring, first), 0);
