@@ -75,7 +75,8 @@ struct keeper {
     bool signing;           /* A SIGN is out. */
     uint64_t next_leaf;
     uint64_t signed_size;
-    int64_t signed_ms;  /* When all entries were signed last, by the clock that does not jump. */
+    int64_t asked_ms;   /* When that SIGN went out, by the clock that does not jump, */
+    int64_t signed_ms;  /* and a moment whose entries are all signed. */
     struct buffer note; /* A checkpoint that waits for the next batch. */
 
     struct backup *backup; /* NULL: none are configured. */

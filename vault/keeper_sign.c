@@ -116,8 +116,8 @@ static STATUS sign_checkpoint(struct keeper *keeper, const struct frame *frame)
     TRY(checkpoint_parse(text, size, &checkpoint));
     keeper->signing = false;
     keeper->signed_size = checkpoint.size;
-    if (keeper->signed_size == audit_log_size(keeper->log))
-        keeper->signed_ms = clock_monotonic_ms();
+    /* Of a log that never rests, what came since is not signed yet; what was there then, is. */
+    keeper->signed_ms = keeper->asked_ms;
     buffer_clear(&keeper->note);
     buffer_add(&keeper->note, frame->body, frame->size);
     return buffer_status(&keeper->note);
@@ -185,6 +185,7 @@ static STATUS sign_ask(struct keeper *keeper)
     TRY(frame_end(keeper->signer_out));
     TRY(frame_flush(keeper->signer_out, keeper->signer_fd));
     keeper->signing = true;
+    keeper->asked_ms = clock_monotonic_ms();
     return STATUS_OK;
 }
 

@@ -3,6 +3,7 @@
 whole, or refused by its name."""
 import threading
 import time
+from collections import Counter
 
 import faults
 from harness import CARDS, VISA, check, equal, pay, problem, together, wait_until
@@ -103,6 +104,37 @@ def a_clock_that_jumps_ends_what_is_over_and_nothing_else(system):
         system.verified("relay")
     equal(pay(system, again["token"]).status, 200, "and forth")
     system.verified("vault")
+
+
+def a_log_that_never_rests_is_signed_all_along(system):
+    """A minute passes between one checkpoint and another, eight seconds at a time."""
+    token = system.token()["token"]
+    over = threading.Event()
+    seen = Counter()
+
+    def read():
+        caller = system.vault()
+        while not over.is_set():
+            seen[caller.get(f"/v1/tokens/{token}").status] += 1
+
+    def signed():
+        return int(system.vault("auditor").get("/v1/audit/checkpoint").body.split(b"\n")[1])
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for step in range(1, 9):
+            failing["vault"].set(f"uptime {8 * step} @keeper")
+            size = signed()
+            wait_until(lambda size=size: signed() > size, "the next checkpoint")
+    finally:
+        over.set()
+        for reader in readers:
+            reader.join()
+        failing["vault"].clear()
+        system.stop("vault")  # Its clock would stand still for that minute.
+        system.start("vault")
+    equal(list(seen), [200], "every answer")
 
 
 def memory_that_runs_out_is_never_the_callers_fault(system):
