@@ -3,12 +3,18 @@
 import json
 import os
 
+import faults
 from harness import VISA, check, equal, problem, wait_until
+from rounds import rounds
 from scan import Watch, may_look
 from softhsm import KEY, PIN, TOKEN, SoftHsm
 
+SOAK = True
+STORE = "open,write,sync,grow,rename,mkdir {} data/vault/"
+
 hsm = []
 tokens = []
+failing = {}
 
 
 def _listens(system):
@@ -59,6 +65,7 @@ def _cards_open(system):
 def prepare(system):
     """Given its seal here; that the system then starts at all is the first test."""
     hsm.append(SoftHsm(system))
+    failing.update(faults.install(system))
     system.edit("vault.yaml", "seal: {kind: file, path: seal.key}",
                 f"seal: {{kind: pkcs11, path: seal.key, pkcs11: {hsm[0].settings()}}}")
     _start_sealed(system)
@@ -270,3 +277,38 @@ def an_hsm_that_fails_in_the_middle_changes_nothing(system):
     system.stop("vault")
     system.start("vault")
     _cards_open(system)
+
+
+def _ask(system, kind):
+    answer = system.vault("security").post("/v1/seal/migrate", {"to": kind})
+    equal(answer.status, 202, f"{answer!r}")
+    return f"/v1/approvals/{answer.json['approval']}"
+
+
+def an_approval_that_is_not_on_the_disk_was_none(system):
+    before = _seal(system)
+    path = _ask(system, "pkcs11")
+    with failing["vault"].on(STORE.format("EIO")):
+        problem(system.vault("security-2").post(path), 503, "store_unavailable")
+    wait_until(lambda: _listens(system) and system.is_ready("vault"), "the store is back", 40)
+    after = _seal(system)
+    equal((after["set"], "pending" in after), (before["set"], False), "the seal")
+    waiting = system.vault("security").get("/v1/approvals?state=waiting").json["approvals"]
+    check(any(path.endswith(one["approval"]) for one in waiting), f"it waits as before: {waiting}")
+    equal(system.vault("security-2").post(path).status, 200, "approved again")
+    wait_until(lambda: _seal(system)["set"] != before["set"], "a new root")
+    _cards_open(system)
+
+
+def killed_in_the_middle_it_has_one_seal_and_that_opens(system):
+    for count in rounds(2):
+        path = _ask(system, "file" if count % 4 < 2 else "pkcs11")
+        system.vault("security-2").post(path)
+        if count % 2 == 1:
+            wait_until(lambda: "pending" not in _seal(system), "a little later")
+        system.kill("vault")
+        system.start("vault")
+        if _seal(system)["kind"] == "file":
+            _migrate(system, "pkcs11")
+        _cards_open(system)
+    system.verified("vault")

@@ -58,7 +58,8 @@ def install(system):
         if name not in made:
             usual(name)
             return
-        environment = {**os.environ, "CARDKEEP_FAULTS": made[name].path,
+        environment = {**(system.environment or os.environ),
+                       "CARDKEEP_FAULTS": made[name].path,
                        "LD_PRELOAD": os.path.join(system.build, "libfaults.so")}
         with open(system.log_path(name), "ab") as log:
             system.running[name] = subprocess.Popen(system.command(name), stdin=subprocess.DEVNULL,
