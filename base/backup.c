@@ -217,7 +217,8 @@ static STATUS backup_take(struct backup *backup)
     result->added_bytes = after > before ? after - before : 0;
     result->entries = backup->facts.entries;
     TRY(facts_write(backup, folder));
-    status = db_backup_drop(backup->folder, backup->keep, result->detail, sizeof result->detail);
+    unsigned keep = backup->facts.alone ? 1 : backup->keep;
+    status = db_backup_drop(backup->folder, keep, result->detail, sizeof result->detail);
     if (failed(status))
         return refuse_engine(backup, status);
     facts_tidy(backup, folder);
@@ -365,6 +366,11 @@ static void write_last(const struct backup_result *result, struct json_writer *w
         json_put_member_int(writer, "entries", (int64_t)result->entries);
     }
     json_end_object(writer);
+}
+
+const struct backup_result *backup_last(const struct backup *backup)
+{
+    return backup->running || !backup->has_run ? NULL : &backup->result;
 }
 
 void backup_write(const struct backup *backup, struct buffer *out)

@@ -37,6 +37,7 @@ struct backup_facts {
     uint64_t records;       /* About. */
     uint64_t entries;       /* Of the audit log. */
     const char *checkpoint; /* Its newest signed note; "": none. */
+    bool alone;             /* Once it is there all older ones go, whatever `keep` says. */
 };
 
 struct backup_result {
@@ -64,6 +65,9 @@ bool backup_is_due(const struct backup *backup, int64_t now_ms);
 /* Readable when one has ended: then backup_collect() lends its result, else NULL. */
 int backup_fd(const struct backup *backup);
 const struct backup_result *backup_collect(struct backup *backup);
+
+/* Of the one that ended last; NULL: none did, or one is under way. */
+const struct backup_result *backup_last(const struct backup *backup);
 
 /* {"configured", "running", "last": null or {…}}, for the API; NULL: none are configured. */
 void backup_write(const struct backup *backup, struct buffer *out);

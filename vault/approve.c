@@ -27,8 +27,8 @@ static const struct approve_row {
     [APPROVE_KEY_DESTROY] = {"key.destroy", key_change_destroy},
     [APPROVE_SEAL_REKEY] = {"seal.rekey", NULL},
     [APPROVE_SEAL_MIGRATE] = {"seal.migrate", seal_migrate_run},
-    [APPROVE_ERASE_TENANT] = {"erase.tenant", NULL},
-    [APPROVE_ERASE_EPOCH] = {"erase.epoch", NULL},
+    [APPROVE_ERASE_TENANT] = {"erase.tenant", erasure_ask_tenant},
+    [APPROVE_ERASE_EPOCH] = {"erase.epoch", erasure_ask_epoch},
 };
 
 const char *approve_kind_name(enum approve_kind kind)

@@ -60,6 +60,7 @@ STATUS erase_note(struct keeper *keeper, int64_t now_ms)
     struct store *store = &keeper->store;
     uint64_t since_ms = 0;
 
+    keeper->erased_ms = now_ms;
     /* A record's number is not given twice: kept answers name records by it. */
     TRY(store_put_mark(store, keeper->batch, ERASE_MARK_RECORDS, keeper->next_record));
     struct status status = store_get_mark(store, ERASE_MARK_UNPURGED, &since_ms);

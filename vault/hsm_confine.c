@@ -77,8 +77,7 @@ static const struct call_list apart = CALL_LIST(without);
 static const struct call_rule dialling[] = {
     CALL_IF(socket, "an HSM on the network", ARG_IS(0, AF_INET),
             ARG_MASKED(1, SOCKET_TYPE_MASK, SOCK_STREAM)),
-    CALL_IF(socket, "the same", ARG_IS(0, AF_INET6),
-            ARG_MASKED(1, SOCKET_TYPE_MASK, SOCK_STREAM)),
+    CALL_IF(socket, "the same", ARG_IS(0, AF_INET6), ARG_MASKED(1, SOCKET_TYPE_MASK, SOCK_STREAM)),
     CALL_IF(socket, "name servers", ARG_IS(0, AF_INET),
             ARG_MASKED(1, SOCKET_TYPE_MASK, SOCK_DGRAM)),
     CALL_IF(socket, "name servers", ARG_IS(0, AF_INET6),

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/supervise.h"
+#include "vault/erasure.h"
 #include "vault/jobs.h"
 #include "vault/keeper_confine.h"
 #include "vault/keeper_hsm.h"
@@ -21,6 +22,7 @@
 #define KEEPER_LOCK_BYTES (KEEPER_SLOTS * SECRET_BYTES_MAX)
 #define KEEPER_CELL_BYTES 320u
 #define KEEPER_POLL_MS    100
+#define KEEPER_BUSY_MS    1  /* While there is work of its own to go on with. */
 #define KEEPER_FRONT      0u /* Places in the supervisor's table. */
 #define KEEPER_SIGNER     1u
 #define KEEPER_HSM        2u /* Where there is one. */
@@ -158,9 +160,12 @@ static STATUS keeper_turn(struct keeper *keeper)
          .events = POLLIN},
         {.fd = keeper->signer_known && !keeper->store_failed ? keeper_hsm_fd(keeper) : -1,
          .events = POLLIN},
+        {.fd = keeper->ring == NULL || keeper->store_failed ? -1 : erasure_fd(keeper),
+         .events = POLLIN},
     };
 
-    int ready = poll(fds, sizeof fds / sizeof fds[0], jobs_wait_ms(keeper, KEEPER_POLL_MS));
+    int wait_ms = erasure_is_busy(keeper) ? KEEPER_BUSY_MS : jobs_wait_ms(keeper, KEEPER_POLL_MS);
+    int ready = poll(fds, sizeof fds / sizeof fds[0], wait_ms);
     ENSURE(ready >= 0 || errno == EINTR, WHY_IO);
     int64_t now_ms = clock_now_ms();
     if (ready > 0 && fds[2].revents != 0)
@@ -177,6 +182,9 @@ static STATUS keeper_turn(struct keeper *keeper)
         keeper_tick(keeper, now_ms);
         keeper_hsm_tick(keeper, now_ms);
         keeper_backup_tick(keeper, now_ms);
+        if (keeper_has_work(keeper) && !keeper->store_failed)
+            keeper_commit(keeper, now_ms);
+        erasure_tick(keeper, now_ms);
         if (keeper_has_work(keeper) && !keeper->store_failed)
             keeper_commit(keeper, now_ms);
         keeper_seal_tick(keeper, now_ms);

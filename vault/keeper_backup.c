@@ -67,8 +67,10 @@ static void backup_begin(struct keeper *keeper, int64_t now_ms)
         .records = db_backup_rows(keeper->db, STORE_RECORDS),
         .entries = audit_log_size(keeper->log),
         .checkpoint = "",
+        .alone = keeper->backup_alone,
     };
 
+    keeper->backup_alone = false;
     if (!failed(audit_log_last_checkpoint(keeper->log, &note)))
         facts.checkpoint = buffer_text(&note);
     struct status status = backup_start(keeper->backup, &facts, now_ms);

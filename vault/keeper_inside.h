@@ -81,6 +81,10 @@ struct keeper {
 
     struct backup *backup; /* NULL: none are configured. */
     bool backup_asked;     /* By a request of this turn: begun once its entry is durable. */
+    bool backup_alone;     /* And all older ones go. */
+
+    struct erasure_run *erasure; /* NULL before the first look. */
+    int64_t erased_ms;           /* When a row was deleted last. */
 
     /* The turn. */
     struct db_batch *batch;

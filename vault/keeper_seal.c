@@ -13,6 +13,7 @@
 #include "base/own.h"
 #include "keys/source.h"
 #include "vault/erase.h"
+#include "vault/erasure.h"
 #include "vault/jobs.h"
 #include "vault/keeper_hsm.h"
 #include "vault/keeper_text.h"
@@ -334,6 +335,7 @@ void keeper_seal_tick(struct keeper *keeper, int64_t now_ms)
 void keeper_seal_drop(struct keeper *keeper)
 {
     jobs_close(&keeper->jobs);
+    erasure_forget(keeper);
     cvv_close(&keeper->cvvs);
     if (keeper->store.turn.buckets != NULL)
         store_close(&keeper->store);

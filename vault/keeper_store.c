@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "keys/fingerprint.h"
+#include "vault/erasure.h"
 #include "vault/keeper_inside.h"
 #include "vault/keeper_seal.h"
 
@@ -97,7 +98,8 @@ void keeper_store_close(struct keeper *keeper)
 {
     audit_log_free(&keeper->log);
     keeper_seal_drop(keeper);
-    if (keeper_backup_close(keeper))
+    bool purged = erasure_close(keeper);
+    if (keeper_backup_close(keeper) && purged)
         db_close(&keeper->db);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "vault/erasure.h"
 #include "vault/keeper_seal.h"
 #include "vault/steps.h"
 
@@ -36,6 +37,9 @@ static const struct turn_row {
     {MESSAGE_KEY_COMPROMISE, POLICY_KEY_CHANGE, key_change_ask_compromise, ONLY_OPEN},
     {MESSAGE_KEY_DESTROY, POLICY_KEY_CHANGE, key_change_ask_destroy, ONLY_OPEN},
     {MESSAGE_INVENTORY, POLICY_KEY_READ, inventory_show, ONLY_OPEN},
+    {MESSAGE_ERASE_ASK, POLICY_DATA_ERASE, erasure_ask, ONLY_OPEN},
+    {MESSAGE_ERASURES, POLICY_DATA_ERASE, erasure_ask_list, ONLY_OPEN},
+    {MESSAGE_ERASURE, POLICY_DATA_ERASE, erasure_ask_show, ONLY_OPEN},
     {MESSAGE_APPROVALS, POLICY_KEY_READ, approve_list, ONLY_OPEN},
     {MESSAGE_APPROVE, POLICY_KEY_APPROVE, approve_run, ONLY_OPEN},
     {MESSAGE_APPROVE_CANCEL, POLICY_KEY_READ, approve_cancel, ONLY_OPEN},
@@ -283,6 +287,7 @@ static void turn_abandon(struct keeper *keeper, struct status status, int64_t no
 
     log_failure(LOG_ERROR, "commit_failed", status, "store", db_trouble(keeper->db), NULL);
     keeper->store_failed = true;
+    erasure_forget(keeper);
     keeper->backup_asked = false;
     keeper->second_ms = 0; /* The front hears of it at once. */
     audit_log_abandon(keeper->log);

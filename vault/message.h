@@ -66,6 +66,9 @@ enum message_type {
     MESSAGE_KEY_COMPROMISE,
     MESSAGE_KEY_DESTROY,
     MESSAGE_INVENTORY,      /* GET /v1/inventory; its body is the front's: tls_inventory.h */
+    MESSAGE_ERASE_ASK,      /* POST /v1/erasures */
+    MESSAGE_ERASURES,       /* GET /v1/erasures */
+    MESSAGE_ERASURE,        /* GET /v1/erasures/{id} */
     MESSAGE_APPROVALS,      /* GET /v1/approvals */
     MESSAGE_APPROVE,        /* POST /v1/approvals/{id} */
     MESSAGE_APPROVE_CANCEL, /* DELETE /v1/approvals/{id} */

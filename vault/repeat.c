@@ -25,6 +25,8 @@ STATUS repeat_find(struct keeper_op *op, enum message_type kind, const struct bu
     TRY(status);
     if (op->now_ms >= out_row->expires_ms)
         return STATUS_OK;
+    if (out_row->kind == (uint8_t)kind && out_row->result_size == 0)
+        return keeper_refuse(op, PROBLEM_ERASED, NULL, NULL); /* With what it answered. */
     if (out_row->kind != (uint8_t)kind ||
         sodium_memcmp(out_row->digest, out_repeat->digest, sizeof out_row->digest) != 0)
         return keeper_refuse(op, PROBLEM_IDEMPOTENCY_CONFLICT, NULL, NULL);

@@ -16,6 +16,7 @@
 #define PATH_KEY      CONTRACT_PATH_KEYS "/" TOKEN_SEGMENT
 #define PATH_APPROVAL CONTRACT_PATH_APPROVALS "/" TOKEN_SEGMENT
 #define PATH_JOB      CONTRACT_PATH_JOBS "/" TOKEN_SEGMENT
+#define PATH_ERASURE  CONTRACT_PATH_ERASURES "/" TOKEN_SEGMENT
 
 /* What is matched first counts, so that no token can be called "batch". */
 static const struct route routes[] = {
@@ -40,6 +41,9 @@ static const struct route routes[] = {
     {"POST", PATH_KEY "/compromise", MESSAGE_KEY_COMPROMISE, request_read_text},
     {"POST", PATH_KEY "/destroy", MESSAGE_KEY_DESTROY, request_read_text},
     {"GET", CONTRACT_PATH_INVENTORY, MESSAGE_INVENTORY, front_tls_read_inventory},
+    {"POST", CONTRACT_PATH_ERASURES, MESSAGE_ERASE_ASK, request_read_text},
+    {"GET", CONTRACT_PATH_ERASURES, MESSAGE_ERASURES, request_read_text},
+    {"GET", PATH_ERASURE, MESSAGE_ERASURE, request_read_text},
     {"GET", CONTRACT_PATH_APPROVALS, MESSAGE_APPROVALS, request_read_text},
     {"POST", PATH_APPROVAL, MESSAGE_APPROVE, request_read_text},
     {"DELETE", PATH_APPROVAL, MESSAGE_APPROVE_CANCEL, request_read_text},

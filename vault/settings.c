@@ -63,6 +63,7 @@ static void settings_read_limits(struct settings *out, const struct config_node 
     out->cache_bytes = 256u << 20;
     out->cvv_cells = CVV_CELL_COUNT;
     out->lease_ms = 120 * 1000;
+    out->purge_every_ms = DAY_MS;
     if (limits != NULL) {
         struct http_limits *http = &out->limits;
         http->connections = (unsigned)config_int(config, limits, "connections", 4096, 1, 1 << 20);
@@ -77,6 +78,8 @@ static void settings_read_limits(struct settings *out, const struct config_node 
             (unsigned)config_int(config, limits, "cvv_cells", CVV_CELL_COUNT, 1, 1 << 20);
         out->lease_ms =
             config_duration_ms(config, limits, "lease", 120 * 1000, 1000, 15 * 60 * 1000);
+        out->purge_every_ms =
+            config_duration_ms(config, limits, "purge", DAY_MS, 1000, 31 * DAY_MS);
     }
     if (log != NULL)
         level = config_choice(config, log, "level", log_level_names, LOG_INFO);
@@ -160,7 +163,8 @@ void settings_print(const struct settings *settings, FILE *out)
     (void)fprintf(out, "limits: {connections: %u, in_flight: %u, body: %zuB, cache: %lluMiB, ",
                   limits->connections, limits->in_flight, limits->body_bytes,
                   (unsigned long long)(settings->cache_bytes >> 20));
-    (void)fprintf(out, "cvv_cells: %u, lease: %llds}\n", settings->cvv_cells,
-                  (long long)(settings->lease_ms / 1000));
+    (void)fprintf(out, "cvv_cells: %u, lease: %llds, purge: %llds}\n", settings->cvv_cells,
+                  (long long)(settings->lease_ms / 1000),
+                  (long long)(settings->purge_every_ms / 1000));
     (void)fprintf(out, "log: {level: %s}\n", log_level_names[settings->log_level]);
 }

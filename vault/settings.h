@@ -54,6 +54,7 @@ struct settings {
     uint64_t cache_bytes;
     unsigned cvv_cells;
     int64_t lease_ms;
+    int64_t purge_every_ms; /* How long a deleted row may wait for its bytes to go. */
     enum log_level log_level;
 };
 

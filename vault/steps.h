@@ -25,6 +25,9 @@ STATUS keeper_backup_ask(struct keeper_op *op, struct cursor *in);
 STATUS keeper_backup_show(struct keeper_op *op, struct cursor *in);
 STATUS seal_hsm_init(struct keeper_op *op, struct cursor *in);
 STATUS seal_migrate_ask(struct keeper_op *op, struct cursor *in);
+STATUS erasure_ask(struct keeper_op *op, struct cursor *in);
+STATUS erasure_ask_list(struct keeper_op *op, struct cursor *in);
+STATUS erasure_ask_show(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_show(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_ask_shut(struct keeper_op *op, struct cursor *in);
 STATUS inventory_show(struct keeper_op *op, struct cursor *in);
@@ -49,6 +52,10 @@ STATUS seal_migrate_run(struct keeper_op *op, const struct approve_request *requ
                         struct json_writer *out);
 STATUS key_change_destroy(struct keeper_op *op, const struct approve_request *request,
                           struct json_writer *out);
+STATUS erasure_ask_tenant(struct keeper_op *op, const struct approve_request *request,
+                          struct json_writer *out);
+STATUS erasure_ask_epoch(struct keeper_op *op, const struct approve_request *request,
+                         struct json_writer *out);
 
 /* A number of a query; "" is 0. */
 STATUS key_list_number(struct keeper_op *op, const char *text, const char *field,
@@ -94,6 +101,9 @@ STATUS tokenize_record(struct keeper_op *op, const struct audit_item *items, uns
 
 /* --- tokenize_again.c: the same request under the same key --- */
 STATUS tokenize_again(struct keeper_op *op, bool batch, const struct store_repeat *row);
+/* Whether what is kept of such a request names a record that is not there any more. */
+STATUS tokenize_again_is_gone(struct keeper *keeper, const struct store_repeat *row,
+                              bool *out_gone);
 
 /* --- repeat.c: idempotency keys --- */
 #define REPEAT_OUTCOME "replayed" /* In the entry of a request that is answered again. */

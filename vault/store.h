@@ -166,7 +166,12 @@ STATUS store_put_mark(struct store *store, struct db_batch *batch, const char *n
 
 /* What people asked for and what goes on for long: each kind counts its own ids, from 1. */
 #define STORE_JOB_KEY_BYTES 9u
-enum store_job { STORE_JOB_APPROVAL = 'a', STORE_JOB_RUN = 'j' };
+enum store_job {
+    STORE_JOB_APPROVAL = 'a',
+    STORE_JOB_ERASURE = 'e',
+    STORE_JOB_RUN = 'j',
+    STORE_JOB_SAMPLES = 's', /* Of an erasure: erasure.h. */
+};
 struct store_job_key {
     enum store_job kind;
     uint64_t id;

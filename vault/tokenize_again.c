@@ -87,6 +87,39 @@ static STATUS again_one(struct keeper_op *op, bool batch, struct cursor *kept, s
     return STATUS_OK;
 }
 
+static STATUS again_note_is_gone(struct keeper *keeper, struct cursor *kept, bool *out_gone)
+{
+    struct problem ignored = PROBLEM_NOTHING;
+    struct store_record record;
+
+    if (cursor_u8(kept) == 0) {
+        problem_decode(kept, &ignored);
+        return STATUS_OK;
+    }
+    uint64_t record_id = cursor_u64(kept);
+    if (cursor_u8(kept) != 0) {
+        (void)cursor_bytes(kept, CVV_ID_BYTES); /* code_note() */
+        (void)cursor_u64(kept);
+    }
+    struct status status = store_get_record(&keeper->store, record_id, &record);
+    *out_gone = *out_gone || status.why == WHY_NOT_FOUND;
+    return status.why == WHY_NOT_FOUND ? STATUS_OK : status;
+}
+
+STATUS tokenize_again_is_gone(struct keeper *keeper, const struct store_repeat *row, bool *out_gone)
+{
+    struct buffer notes OWNED(buffer_free) = BUFFER(TOKENIZE_NOTE_MAX);
+
+    *out_gone = false;
+    buffer_add(&notes, row->result, row->result_size); /* Lent for a moment, as above. */
+    TRY(buffer_status(&notes));
+    struct cursor kept = cursor_over(notes.bytes, notes.size);
+    while (kept.at < kept.size && !kept.bad)
+        TRY(again_note_is_gone(keeper, &kept, out_gone));
+    ENSURE(!kept.bad, WHY_FORGED);
+    return STATUS_OK;
+}
+
 static STATUS again_record(struct keeper_op *op, bool batch, const struct again *again)
 {
     if (batch)

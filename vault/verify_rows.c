@@ -394,7 +394,9 @@ static STATUS check_job(struct verify *verify, struct row *row)
     struct store_job_key key = {.kind = (enum store_job)row->key[0], .id = id_of(row->key + 1)};
     struct cursor in;
 
-    if (row->key[0] != STORE_JOB_APPROVAL && row->key[0] != STORE_JOB_RUN)
+    bool known = row->key[0] == STORE_JOB_APPROVAL || row->key[0] == STORE_JOB_ERASURE ||
+                 row->key[0] == STORE_JOB_RUN || row->key[0] == STORE_JOB_SAMPLES;
+    if (!known)
         wrong(row, VERIFY_UNAUTHENTIC, "it is neither a job nor an approval");
     else if (failed(store_get_job(&verify->keeper.store, &key, &in)))
         wrong(row, VERIFY_UNAUTHENTIC, "its seal does not hold");
