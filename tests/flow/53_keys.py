@@ -136,6 +136,26 @@ def the_same_person_cannot_be_both(system):
     problem(approve(system, request, "security"), 409, "state_conflict")
 
 
+def the_same_certificate_under_another_name_cannot_be_both(system):
+    _, key = fresh_key(system)
+    request = ask_for(system, key, "compromise")
+    first, second = "urn:cardkeep:security", "urn:cardkeep:security-2"
+    system.stop("vault")
+    for old, new in ((first, "urn:x"), (second, first), ("urn:x", second)):
+        system.edit("policies.yaml", f'"{old}"', f'"{new}"')
+    system.start("vault")
+    try:
+        found = problem(approve(system, request, "security"), 409, "state_conflict")
+        check("same certificate" in found["detail"], found["detail"])
+        problem(approve(system, request, "security-2"), 409, "state_conflict")
+    finally:
+        system.stop("vault")
+        for old, new in ((first, "urn:x"), (second, first), ("urn:x", second)):
+            system.edit("policies.yaml", f'"{old}"', f'"{new}"')
+        system.start("vault")
+    equal(approve(system, request, "security-2").status, 200, "two persons, two certificates")
+
+
 def a_request_is_made_once_and_ends_once(system):
     _, key = fresh_key(system)
     request = ask_for(system, key, "compromise")

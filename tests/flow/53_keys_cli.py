@@ -71,6 +71,10 @@ def the_blast_radius_of_a_key_is_in_the_log(system):
              system.path("keys/vault-signer.pub"))
     wait_until(lambda: _exposure(system, key, *store)["uses"] == found["uses"],
                "offline it is the same")
+    done = system.cardkeep("keys", "exposure", str(key), "--store", system.path("data/vault"),
+                           "--verifier", system.path("keys/relay-signer.pub"))
+    equal((done.returncode, done.stdout), (1, ""), "another's key: the log is not believed")
+    say(system, "keys", "exposure", str(key), "--store", system.path("data/vault"), code=2)
     kek = active_key(system, "kek")["id"]
     wide = _exposure(system, kek)
     check(key in wide["keys"] and set(tokens) <= {one["token"] for one in wide["uses"]},
