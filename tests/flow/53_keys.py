@@ -11,6 +11,13 @@ from rounds import rounds
 SOAK = True
 
 
+def prepare(system):
+    """One who may look, and do nothing else."""
+    system.edit("policies.yaml", "  - id: shop-pays\n",
+                "  - id: one-looks\n    effect: allow\n    actions: [key.read]\n"
+                "    principals: [custodian-5]\n  - id: shop-pays\n")
+
+
 def _lease(system, token):
     """The result of a lease that the relay asks for."""
     answer = system.vault("relay").post("/v1/leases", {"leases": [
@@ -162,6 +169,9 @@ def a_request_is_made_once_and_ends_once(system):
     found = problem(change_key(system, key, "compromise", "security-2", {"reason": "too"}), 409,
                     "state_conflict")
     check(request["approval"] in found["detail"], found["detail"])
+    problem(system.vault("custodian-5").delete(f"/v1/approvals/{request['approval']}"), 403,
+            "denied")
+    equal(key_of(system, key)["held"], True, "it stays held")
     cancel = system.vault("security-2").delete(f"/v1/approvals/{request['approval']}")
     equal((cancel.status, cancel.json["state"]), (200, "cancelled"), f"{cancel!r}")
     equal(key_of(system, key)["held"], False, "the hold is over")
@@ -229,12 +239,37 @@ def two_destroy_a_key_that_nothing_needs(system):
     problem(change_key(system, key, "destroy"), 409, "state_conflict")
 
 
+def what_cannot_be_carried_out_goes_on_waiting(system):
+    key = fresh_key(system)[1]
+    for token in tokens_under(system, key):
+        equal(system.vault().delete(f"/v1/tokens/{token}").status, 204, "erased")
+    equal(change_key(system, key, "suspend").status, 200, "it may come back")
+    request = ask_for(system, key, "destroy")
+    equal(change_key(system, key, "activate").status, 200, "and does")
+    token = system.token()["token"]
+    found = problem(approve(system, request), 409, "state_conflict")
+    check("active cannot become destroyed" in found["detail"], found["detail"])
+    equal(change_key(system, key, "deactivate").status, 200, "over")
+    found = problem(approve(system, request), 409, "state_conflict")
+    check("1 records still depend" in found["detail"], found["detail"])
+    equal(pay(system, token).status, 200, "it opens")
+    equal(system.vault().delete(f"/v1/tokens/{token}").status, 204, "erased")
+    done = approve(system, request)
+    equal((done.status, done.json["state"]), (200, "done"), f"now it can be: {done!r}")
+    refused = [one["event"] for one in system.audit() if one["outcome"] == "state_conflict"
+               and one.get("object") == request["approval"]]
+    equal(refused, ["key.approve"] * 2, "each attempt is in the log")
+
+
 def keys_that_all_depends_on_are_not_moved_by_hand(system):
     system.token()
     for purpose in ("index", "fingerprint"):
         key = active_key(system, purpose=purpose)["id"]
         for what in ("suspend", "deactivate", "compromise", "destroy"):
-            problem(change_key(system, key, what, body={"reason": "no"}), 409, "state_conflict")
+            found = problem(change_key(system, key, what, body={"reason": "no"}), 409,
+                            "state_conflict")
+            check("found by" in found["detail"] or "replaces it first" in found["detail"],
+                  found["detail"])
     kek = active_key(system, "kek")
     problem(change_key(system, kek["id"], "suspend"), 409, "state_conflict")
 
