@@ -28,7 +28,7 @@ void verify_seal_entry(struct verify *verify, const char *event, const char *det
     const char *set = strstr(detail, set_name);
     const char *generation = strstr(detail, generation_name);
 
-    if (strcmp(event, "seal.open") == 0)
+    if (strcmp(event, "seal.open") == 0 || strcmp(event, "seal.init") == 0)
         verify->log_opens++;
     if (set == NULL)
         return;

@@ -2,7 +2,7 @@
 /* store_breaker STORE OLDER SEAL ORIGIN VERIFIER STRIDE ROWS: is everything found that can be done
  * to a row?
  *
- * STORE is a copy that it may write to, OLDER an earlier copy of the same store.  Each row (or about
+ * STORE is a copy that it may write to, OLDER an earlier copy of it.  Each row (or about
  * ROWS of each family, drawn; 0 for all) is changed in one byte (every STRIDE-th of them, from a
  * drawn one on), renamed, exchanged with its neighbour, deleted, and replaced by its earlier self,
  * one at a time; each time the whole store is checked as `cardkeep store check` does, and then put
