@@ -32,6 +32,7 @@ struct keeper_hsm {
     struct secret *root;       /* A new one, to be wrapped; NULL: none is under way. */
     struct seal_record record; /* Its seal. */
     char by[ASKED_BYTES_MAX];
+    bool begun;        /* The turn that wanted it is not over yet. */
     uint64_t approval; /* Looked up once its turn is over; 0: none, or found. */
     struct pkcs11_problem problem;
 };
@@ -162,6 +163,7 @@ STATUS keeper_hsm_begin(struct keeper *keeper, const struct keeper_hsm_asked *as
     hsm->record = (struct seal_record){.kind = asked->kind, .created_ms = now_ms};
     random_bytes(hsm->record.set_id, sizeof hsm->record.set_id);
     (void)snprintf(hsm->by, sizeof hsm->by, "%s", asked->by);
+    hsm->begun = true;
     hsm->approval = asked->approval;
     hsm->problem = (struct pkcs11_problem){0};
     hsm->due_ms = 0;
@@ -198,6 +200,18 @@ static STATUS hsm_put_root(struct keeper *keeper, const char *where, int64_t now
     return STATUS_OK;
 }
 
+/* Two agreed on it, so that it did not come is on record as well. */
+static void change_lost(struct keeper *keeper, struct status status, int64_t now_ms)
+{
+    const char *why = status.why == WHY_CONFLICT
+                          ? "The vault was sealed before its new root had come."
+                          : "The new root could not be put into force; see the log.";
+    struct status said = hsm_record(keeper, "seal.fail", "denied", why, now_ms);
+
+    if (failed(said))
+        log_failure(LOG_ERROR, "entry_not_recorded", said, NULL);
+}
+
 /* Whole, or as if nobody had asked. */
 static void hsm_change(struct keeper *keeper, const char *where, int64_t now_ms)
 {
@@ -207,6 +221,7 @@ static void hsm_change(struct keeper *keeper, const char *where, int64_t now_ms)
     if (failed(status)) {
         keeper_rewind(keeper, &mark, now_ms);
         log_failure(LOG_ERROR, "seal_not_changed", status, NULL);
+        change_lost(keeper, status, now_ms);
         return;
     }
     log_event(LOG_WARN, "root_is_new", "kept_by", where, NULL);
@@ -350,13 +365,19 @@ void keeper_hsm_read(struct keeper *keeper, int64_t now_ms)
 /* --- When --- */
 
 /* The turn that wanted it may have failed at its end; then nobody has approved it. */
-static bool hsm_may_go_on(struct keeper *keeper)
+static bool hsm_may_go_on(struct keeper *keeper, int64_t now_ms)
 {
     struct keeper_hsm *hsm = keeper->hsm;
 
-    if (keeper->store_failed)
+    if (keeper->store_failed && hsm->begun)
+        secret_free(&hsm->root);
+    if (keeper->store_failed || keeper_has_work(keeper))
         return false;
-    if (hsm->approval != 0 && (keeper->ring == NULL || !approve_is_done(keeper, hsm->approval)))
+    hsm->begun = false;
+    if (hsm->approval != 0 && keeper->ring == NULL) {
+        secret_free(&hsm->root);
+        change_lost(keeper, FAIL(WHY_CONFLICT), now_ms);
+    } else if (hsm->approval != 0 && !approve_is_done(keeper, hsm->approval))
         secret_free(&hsm->root);
     hsm->approval = 0;
     return hsm->root != NULL;
@@ -374,7 +395,7 @@ void keeper_hsm_tick(struct keeper *keeper, int64_t now_ms)
                        "`seal: pkcs11:`.");
         keeper_seal_say(keeper, hsm->problem.text);
     }
-    if (hsm->root != NULL && !hsm_may_go_on(keeper))
+    if (hsm->root != NULL && !hsm_may_go_on(keeper, now_ms))
         return;
     if (hsm->root != NULL && hsm->record.kind == SEAL_FILE) {
         hsm_change(keeper, "the file of the configuration", now_ms);

@@ -279,6 +279,25 @@ def an_hsm_that_fails_in_the_middle_changes_nothing(system):
     _cards_open(system)
 
 
+def a_root_that_comes_once_it_is_sealed_is_dropped_and_on_record(system):
+    before = _seal(system)
+    hsm[0].behave("hang")
+    asked = system.vault("security").post("/v1/seal/migrate", {"to": "pkcs11"})
+    equal(asked.status, 202, f"{asked!r}")
+    path = f"/v1/approvals/{asked.json['approval']}"
+    equal(system.vault("security-2").post(path).status, 200, "approved")
+    equal(system.vault("security").post("/v1/seal/seal", {}).status, 200, "sealed by hand")
+    wait_until(lambda: _seal(system)["state"] == "sealed", "it is sealed")
+    hsm[0].behave("")
+    wait_until(lambda: any(entry["event"] == "seal.fail" and
+                           "sealed before its new root" in entry.get("detail", "")
+                           for entry in system.audit()), "what became of it is on record")
+    equal(_seal(system)["set"], before["set"], "the seal in force")
+    system.stop("vault")
+    system.start("vault")
+    _cards_open(system)
+
+
 def _ask(system, kind):
     answer = system.vault("security").post("/v1/seal/migrate", {"to": kind})
     equal(answer.status, 202, f"{answer!r}")

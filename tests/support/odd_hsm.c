@@ -6,7 +6,7 @@
  *   removed    the device goes when a key is to be used
  *   none       no mechanism that wraps
  *   nogcm      CKM_AES_GCM is not one of them
- *   hang       a login never comes back
+ *   hang       a login does not come back while the word is there
  *   crash      a login ends the process
  *   ODD_HSM_LOGINS=F   one byte is added to the file F for each login. */
 #include <dlfcn.h>
@@ -14,6 +14,7 @@
 #include <p11-kit/pkcs11.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static CK_FUNCTION_LIST *real;
@@ -58,6 +59,7 @@ static CK_RV mechanism_list(CK_SLOT_ID slot, CK_MECHANISM_TYPE *list, CK_ULONG *
 static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG size)
 {
     const char *counted = secure_getenv("ODD_HSM_LOGINS");
+    struct timespec moment = {.tv_nsec = 50 * 1000 * 1000};
     int fd = counted == NULL ? -1 : open(counted, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     if (fd >= 0) {
@@ -66,7 +68,7 @@ static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pi
         (void)close(fd);
     }
     while (is("hang"))
-        (void)sleep(1000);
+        (void)nanosleep(&moment, NULL);
     if (is("crash"))
         abort();
     return real->C_Login(session, user, pin, size);
