@@ -32,6 +32,13 @@ STATUS custodian_public(const struct secret *key, uint8_t out_public[static CUST
     return STATUS_OK;
 }
 
+bool custodian_public_is_good(const uint8_t public_key[static CUSTODIAN_KEY_BYTES])
+{
+    uint8_t box[crypto_box_SEALBYTES];
+
+    return crypto_box_seal(box, (const uint8_t *)"", 0, public_key) == 0;
+}
+
 STATUS custodian_seal(const uint8_t public_key[static CUSTODIAN_KEY_BYTES],
                       const struct share *share, uint8_t out_box[static CUSTODIAN_BOX_BYTES])
 {

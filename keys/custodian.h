@@ -9,6 +9,7 @@
 #ifndef KEYS_CUSTODIAN_H
 #define KEYS_CUSTODIAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/secret.h"
@@ -23,7 +24,10 @@ STATUS custodian_new(uint8_t out_public[static CUSTODIAN_KEY_BYTES], struct secr
 /* The public key of a key.  WHY_BAD_INPUT: it is not 32 bytes. */
 STATUS custodian_public(const struct secret *key, uint8_t out_public[static CUSTODIAN_KEY_BYTES]);
 
-/* WHY_BAD_INPUT: the public key is one of those few with which X25519 agrees on nothing. */
+/* False for those few public keys with which X25519 agrees on nothing. */
+bool custodian_public_is_good(const uint8_t public_key[static CUSTODIAN_KEY_BYTES]);
+
+/* WHY_BAD_INPUT: the public key is not good. */
 STATUS custodian_seal(const uint8_t public_key[static CUSTODIAN_KEY_BYTES],
                       const struct share *share, uint8_t out_box[static CUSTODIAN_BOX_BYTES]);
 

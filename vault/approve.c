@@ -25,7 +25,7 @@ static const struct approve_row {
 } rows[APPROVE_KIND_COUNT] = {
     [APPROVE_KEY_COMPROMISE] = {"key.compromise", key_change_compromise},
     [APPROVE_KEY_DESTROY] = {"key.destroy", key_change_destroy},
-    [APPROVE_SEAL_REKEY] = {"seal.rekey", NULL},
+    [APPROVE_SEAL_REKEY] = {"seal.rekey", keeper_ceremony_ask_approved},
     [APPROVE_SEAL_MIGRATE] = {"seal.migrate", seal_migrate_run},
     [APPROVE_ERASE_TENANT] = {"erase.tenant", erasure_ask_tenant},
     [APPROVE_ERASE_EPOCH] = {"erase.epoch", erasure_ask_epoch},

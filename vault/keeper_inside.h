@@ -30,6 +30,12 @@
 #define KEEPER_UNSIGNED_MS_MAX (30 * 1000LL)
 #define KEEPER_REFUSALS_MAX    100u /* Entries a second for refused callers; the rest is counted. */
 
+/* A ceremony that is over. */
+struct keeper_past {
+    char id[32];
+    char how[96];
+};
+
 struct keeper {
     const struct settings *settings;
     struct policy *policy;
@@ -48,6 +54,10 @@ struct keeper {
     int64_t seal_due_ms;       /* Of the next try, by the clock that does not jump. */
     struct buffer seal_row;    /* A new one, which waits for this turn's commit. */
     struct keeper_hsm *hsm;    /* keeper_hsm.h */
+    struct ceremony *ceremony; /* Under way; NULL: none.  These are keeper_ceremony.h's. */
+    struct keeper_past ceremony_past; /* The one before. */
+    struct seal_record ceremony_record;
+    struct unseal *unseal; /* Shares that were given. */
     struct store store;
     struct audit_log *log;
     struct cvv_cells *cvvs;
@@ -126,7 +136,9 @@ struct keeper_op {
     const struct policy_tenant *tenant; /* NULL where the action has none. */
     enum policy_action action;
     char rule[POLICY_NAME_BYTES_MAX];
-    char object[CONTRACT_TOKEN_MAX + 1]; /* For the entry of a refusal. */
+    char object[CONTRACT_TOKEN_MAX + 1]; /* For the entry of a refusal, with the next two: */
+    const char *event;                   /* NULL: the action's name; */
+    char certificate[65];                /* "": not noted. */
     struct problem problem; /* Why a step refused, where its status alone does not say. */
 };
 

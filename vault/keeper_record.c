@@ -51,11 +51,12 @@ void keeper_record_refusal(struct keeper_op *op, const struct problem *problem)
     struct audit_entry entry = {
         .event = stranger ? "auth.fail"
                  : denied ? "policy.deny"
-                          : NULL,
+                          : op->event,
         .outcome = problem_name(problem->code),
         .object = op->object[0] != '\0' ? op->object : NULL,
         .decision = stranger || denied ? "deny" : "allow",
         .detail = stranger || denied ? policy_action_name(op->action) : NULL,
+        .certificate = op->certificate[0] != '\0' ? op->certificate : NULL,
     };
 
     if ((stranger || denied) && ++keeper->refusals > KEEPER_REFUSALS_MAX) {

@@ -15,6 +15,7 @@
 #include "vault/erase.h"
 #include "vault/erasure.h"
 #include "vault/jobs.h"
+#include "vault/keeper_ceremony.h"
 #include "vault/keeper_hsm.h"
 #include "vault/keeper_text.h"
 
@@ -400,6 +401,10 @@ void keeper_seal_put(struct keeper *keeper)
 
 void keeper_seal_ended(struct keeper *keeper, bool commit_failed)
 {
+    if (commit_failed) { /* What was said of either is not on record. */
+        keeper_ceremony_drop(keeper, "a step of it could not be recorded");
+        keeper_unseal_drop(keeper);
+    }
     if (keeper->seal_row.size == 0)
         return;
     /* Which seal is in force is what the disk says, once it can be asked. */
@@ -451,6 +456,8 @@ static void seal_write(const struct keeper *keeper, struct json_writer *writer)
         seal_write_custodians(seal, writer);
     if (keeper->ring != NULL)
         json_put_member_u64(writer, "keyring_generation", keyring_generation(keeper->ring));
+    keeper_unseal_show(keeper, writer);
+    keeper_ceremony_show(keeper, writer);
     json_end_object(writer);
 }
 

@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "vault/keeper_inside.h"
+#include "vault/keeper_ceremony.h"
 #include "vault/keeper_seal.h"
 #include "vault/retention.h"
 
@@ -96,6 +97,8 @@ static void state_second(struct keeper *keeper, int64_t now_ms)
     if (keeper->store_failed)
         return;
     keeper_record_second(keeper, now_ms);
+    keeper_ceremony_tick(keeper, now_ms);
+    keeper_unseal_tick(keeper, now_ms);
     if (keeper->ring == NULL)
         return;
     keeper_seal_watch(keeper, now_ms);

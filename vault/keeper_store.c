@@ -15,6 +15,7 @@
 #include "keys/fingerprint.h"
 #include "vault/erasure.h"
 #include "vault/keeper_inside.h"
+#include "vault/keeper_ceremony.h"
 #include "vault/keeper_seal.h"
 
 #define STORE_WAL_BYTES   (64u << 20)
@@ -100,6 +101,9 @@ void keeper_store_close(struct keeper *keeper)
     keeper_seal_drop(keeper);
     bool purged = erasure_close(keeper);
     if (keeper_backup_close(keeper) && purged)
+    keeper_unseal_drop(keeper);
+    keeper_ceremony_drop(keeper, "the vault was started anew");
+    if (keeper_backup_close(keeper))
         db_close(&keeper->db);
 }
 

@@ -58,6 +58,13 @@ enum message_type {
     /* And from here on each is a caller and a text. */
     MESSAGE_SEAL_STATE = 96, /* GET /v1/seal */
     MESSAGE_SEAL_SHUT,       /* POST /v1/seal/seal */
+    MESSAGE_SEAL_INIT,       /* POST /v1/seal/init, and so on for the next ones */
+    MESSAGE_SEAL_REKEY,
+    MESSAGE_SEAL_ACCEPT,
+    MESSAGE_SEAL_COLLECT,
+    MESSAGE_SEAL_CONFIRM,
+    MESSAGE_SEAL_CANCEL,
+    MESSAGE_SEAL_UNSEAL,
     MESSAGE_KEYS,            /* GET /v1/keys */
     MESSAGE_KEY_SHOW,        /* GET /v1/keys/{id} */
     MESSAGE_KEY_SUSPEND,     /* POST /v1/keys/{id}/suspend, and so on */

@@ -5,7 +5,8 @@
 
 #include "vault/cvv.h"
 
-#define DAY_MS (24 * 3600 * 1000LL)
+#define DAY_MS    (24 * 3600 * 1000LL)
+#define UNSEAL_MS (10 * 60 * 1000LL)
 
 static const char *const seals[] = {"file", "shares", "pkcs11", NULL};
 static const char *const environments[] = {"development", "production", NULL};
@@ -42,6 +43,8 @@ static void settings_read_keys(struct settings *out, const struct config_node *r
     if (out->seal_kind == SEAL_PKCS11 && out->hsm.module == NULL)
         config_complain(config, seal,
                         "`kind: pkcs11` needs `pkcs11:`, which says where the HSM is");
+    out->unseal_ms =
+        config_duration_ms(config, seal, "unseal_within", UNSEAL_MS, 1000, 6 * UNSEAL_MS);
     if (out->seal_path != NULL && out->production)
         config_complain(config, seal,
                         "a file seal is for development; it is refused where `environment` is "

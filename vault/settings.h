@@ -42,6 +42,7 @@ struct settings {
     enum seal_kind seal_kind; /* Which a new vault is given; the store knows what is in force. */
     const char *seal_path;    /* Of a file; NULL: none. */
     struct settings_hsm hsm;
+    int64_t unseal_ms; /* How long a share that was given is kept for the others. */
     const char *signer_key;
     const char *signer_state;
     const char *origin;

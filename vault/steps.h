@@ -31,6 +31,13 @@ STATUS erasure_ask_show(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_show(struct keeper_op *op, struct cursor *in);
 STATUS keeper_seal_ask_shut(struct keeper_op *op, struct cursor *in);
 STATUS inventory_show(struct keeper_op *op, struct cursor *in);
+STATUS keeper_ceremony_ask_init(struct keeper_op *op, struct cursor *in);
+STATUS keeper_ceremony_ask_rekey(struct keeper_op *op, struct cursor *in);
+STATUS keeper_ceremony_accept(struct keeper_op *op, struct cursor *in);
+STATUS keeper_ceremony_collect(struct keeper_op *op, struct cursor *in);
+STATUS keeper_ceremony_confirm(struct keeper_op *op, struct cursor *in);
+STATUS keeper_ceremony_cancel(struct keeper_op *op, struct cursor *in);
+STATUS keeper_unseal_run(struct keeper_op *op, struct cursor *in);
 STATUS key_list_all(struct keeper_op *op, struct cursor *in);
 STATUS key_list_one(struct keeper_op *op, struct cursor *in);
 STATUS key_change_suspend(struct keeper_op *op, struct cursor *in);
@@ -46,6 +53,8 @@ STATUS jobs_resume(struct keeper_op *op, struct cursor *in);
 STATUS jobs_rate(struct keeper_op *op, struct cursor *in);
 
 /* --- what two persons want: by kind, an approve_fn of approve.h --- */
+STATUS keeper_ceremony_ask_approved(struct keeper_op *op, const struct approve_request *request,
+                                    struct json_writer *out);
 STATUS key_change_compromise(struct keeper_op *op, const struct approve_request *request,
                              struct json_writer *out);
 STATUS seal_migrate_run(struct keeper_op *op, const struct approve_request *request,

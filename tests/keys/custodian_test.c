@@ -94,6 +94,9 @@ Test(custodian, seals_to_no_public_key_that_agrees_on_nothing)
     uint8_t box[CUSTODIAN_BOX_BYTES];
 
     cr_assert_eq(custodian_seal(zero, &share, box).why, WHY_BAD_INPUT);
+    cr_assert_not(custodian_public_is_good(zero));
+    zero[0] = 9;
+    cr_assert(custodian_public_is_good(zero));
     share_free(&share);
 }
 
