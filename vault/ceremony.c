@@ -9,6 +9,7 @@
 
 #include "base/encode.h"
 #include "base/own.h"
+#include "keys/share_text.h"
 
 #define SENTENCE_MAX 160u
 
@@ -313,6 +314,7 @@ void ceremony_say(const struct ceremony *ceremony, struct buffer *out)
 void ceremony_write(const struct ceremony *ceremony, int64_t ends_ms, struct json_writer *writer)
 {
     char time[CLOCK_TEXT_SIZE];
+    char key[SHARE_TEXT_PUBLIC_SIZE];
 
     clock_text(ends_ms, time);
     json_begin_object(writer);
@@ -327,6 +329,10 @@ void ceremony_write(const struct ceremony *ceremony, int64_t ends_ms, struct jso
         json_begin_object(writer);
         json_put_member(writer, "name", custodian->row.name);
         json_put_member(writer, "state", state_names[custodian->state]);
+        if (custodian->state >= STATE_ACCEPTED) {
+            share_text_write_public(custodian->row.public_key, key);
+            json_put_member(writer, "public_key", key);
+        }
         json_end_object(writer);
     }
     json_end_array(writer);

@@ -92,7 +92,7 @@ void ceremony_set_text(const uint8_t set[static SHARE_SET_BYTES],
                        char out[static 2 * SHARE_SET_BYTES + 1]);
 void ceremony_say(const struct ceremony *ceremony, struct buffer *out);
 /* An object: id, kind, threshold, and each custodian's state (asked, accepted, collected,
- * confirmed). */
+ * confirmed) and public key. */
 void ceremony_write(const struct ceremony *ceremony, int64_t ends_ms, struct json_writer *writer);
 
 #endif

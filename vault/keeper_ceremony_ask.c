@@ -102,6 +102,8 @@ STATUS keeper_ceremony_ask_init(struct keeper_op *op, struct cursor *in)
     struct ceremony_plan plan;
     char reason[REASON_MAX];
 
+    if (op->keeper->settings->seal_kind == SEAL_PKCS11)
+        return seal_hsm_init(op, in);
     TRY(keeper_text_open(in, &text));
     (void)keeper_ceremony_person(op, &text, "seal.init");
     if (op->keeper->seal.kind != 0)

@@ -319,8 +319,11 @@ void keeper_seal_tick(struct keeper *keeper, int64_t now_ms)
 
     if (keeper->store_failed || keeper_has_work(keeper))
         return;
-    if (keeper->seal_shutting)
-        keeper_seal_shut(keeper, "It was sealed by hand.");
+    if (keeper->seal_shutting) {
+        char why[sizeof keeper->seal_why]; /* As the step said it. */
+        memcpy(why, keeper->seal_why, sizeof why);
+        keeper_seal_shut(keeper, why);
+    }
     if (keeper->ring != NULL)
         return;
     if (keeper->seal_given == NULL && monotonic_ms >= keeper->seal_due_ms) {

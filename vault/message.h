@@ -80,7 +80,6 @@ enum message_type {
     MESSAGE_APPROVE,        /* POST /v1/approvals/{id} */
     MESSAGE_APPROVE_CANCEL, /* DELETE /v1/approvals/{id} */
     MESSAGE_SEAL_MIGRATE,   /* POST /v1/seal/migrate */
-    MESSAGE_SEAL_INIT,      /* POST /v1/seal/init */
     MESSAGE_ROTATE,         /* POST /v1/rotations */
     MESSAGE_JOBS,           /* GET /v1/jobs */
     MESSAGE_JOB_SHOW,       /* GET /v1/jobs/{id} */

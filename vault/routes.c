@@ -54,7 +54,6 @@ static const struct route routes[] = {
     {"GET", CONTRACT_PATH_APPROVALS, MESSAGE_APPROVALS, request_read_text},
     {"POST", PATH_APPROVAL, MESSAGE_APPROVE, request_read_text},
     {"DELETE", PATH_APPROVAL, MESSAGE_APPROVE_CANCEL, request_read_text},
-    {"POST", CONTRACT_PATH_SEAL "/init", MESSAGE_SEAL_INIT, request_read_text},
     {"POST", CONTRACT_PATH_SEAL "/migrate", MESSAGE_SEAL_MIGRATE, request_read_text},
     {"POST", CONTRACT_PATH_ROTATIONS, MESSAGE_ROTATE, request_read_text},
     {"GET", CONTRACT_PATH_JOBS, MESSAGE_JOBS, request_read_text},

@@ -7,6 +7,8 @@
 #include "vault/cli/approvals.h"
 #include "vault/cli/audit.h"
 #include "vault/cli/backup.h"
+#include "vault/cli/ceremony.h"
+#include "vault/cli/custodian.h"
 #include "vault/cli/dev.h"
 #include "vault/cli/exposure.h"
 #include "vault/cli/health.h"
@@ -96,6 +98,39 @@ const struct cli_command cli_commands[] = {
     {"seal", "migrate", "[--json] [--config FILE] [--as NAME] --to pkcs11|file",
      "Ask for a new root in another kind of seal, while the vault goes on.",
      " json config: as: to: ", 0, 0, migrate_run},
+    {"init", "", "[--json] [--config FILE] [--as NAME] --threshold K [--within-seconds S] NAME...",
+     "Begin the ceremony that gives a new vault its root key, in shares of these custodians.",
+     " json config: as: threshold: within-seconds: reason: ", 2, 16, ceremony_init_command},
+    {"unseal", "", "[--json] [--config FILE] [--as NAME]",
+     "Give your share, from standard input; with enough of them the vault opens.",
+     " json config: as: ", 0, 0, ceremony_unseal_command},
+    {"seal", "show", "[--json] [--config FILE] [--as NAME]",
+     "Show whether the vault is sealed, by what, and how a ceremony goes.", " json config: as: ", 0,
+     0, ceremony_seal_show_command},
+    {"seal", "cancel", "[--json] [--config FILE] [--as NAME] [--reason TEXT] CEREMONY",
+     "End a ceremony before its end, under your name.", " json config: as: reason: ", 1, 1,
+     ceremony_seal_cancel_command},
+    {"seal", "", "[--json] [--config FILE] [--as NAME] [--reason TEXT]",
+     "Seal the vault: its keys, codes and opened cards are forgotten.",
+     " json config: as: reason: ", 0, 0, ceremony_seal_command},
+    {"rekey", "",
+     "[--json] [--config FILE] [--as NAME] --threshold K [--within-seconds S] [--reason TEXT] "
+     "NAME...",
+     "Ask for a new root key in new shares; another person approves, then the old ones are dead.",
+     " json config: as: threshold: within-seconds: reason: ", 2, 16, ceremony_rekey_command},
+    {"custodian", "key", "[--json] FILE", "Make your own key, in a file that is new.", " json ", 1,
+     1, custodian_key_command},
+    {"custodian", "accept",
+     "[--json] [--config FILE] [--as NAME] --key FILE [--yes] [--ceremony ID]",
+     "Accept a custodian's duty in a ceremony.", " json config: as: key: yes ceremony: ", 0, 0,
+     custodian_accept_command},
+    {"custodian", "collect",
+     "[--json] [--config FILE] [--as NAME] --key FILE [--confirm] [--ceremony ID]",
+     "Fetch your share, which is shown once, and read it back.",
+     " json config: as: key: confirm ceremony: ", 0, 0, custodian_collect_command},
+    {"custodian", "confirm", "[--json] [--config FILE] [--as NAME] [--ceremony ID]",
+     "Read back a share that was shown, where 'collect' did not get as far.",
+     " json config: as: ceremony: ", 0, 0, custodian_confirm_command},
     {"scan", "", "[--json] [--all] PATH...", "Look for card numbers in files and folders.",
      " json all ", 1, CLI_WORDS_MAX, scan_run},
     {"help", "", "[NOUN]", "Explain a noun, with examples.", " ", 0, 1, help_run},

@@ -39,6 +39,39 @@ static const struct help_text help_texts[] = {
      "  cardkeep audit verify --store .cardkeep/data/vault "
      "--verifier .cardkeep/keys/vault-signer.pub\n"
      "  cardkeep audit tail --count 20\n"},
+    {"init",
+     "For a vault whose configuration says `seal: {kind: shares}` and that has no seal yet.  The\n"
+     "root key is drawn when all custodians have accepted, and goes into force when all have\n"
+     "proven their shares; until then nothing has changed.  vault/CEREMONIES.md has the whole.\n\n"
+     "Examples:\n"
+     "  cardkeep init --threshold 3 custodian-1 custodian-2 custodian-3 custodian-4 custodian-5\n"
+     "  cardkeep init --threshold 2 --within-seconds 14400 alice bob carol\n"},
+    {"unseal",
+     "The share is asked for without echo, or read from standard input; it is never an argument,\n"
+     "where every process on the machine could read it.\n\n"
+     "Examples:\n"
+     "  cardkeep unseal\n"
+     "  cardkeep unseal --as custodian-2 --json\n"},
+    {"seal", "Examples:\n"
+             "  cardkeep seal show\n"
+             "  cardkeep seal --reason 'somebody is in the building'\n"
+             "  cardkeep seal cancel cer_...\n"},
+    {"rekey",
+     "Two persons are needed: one asks, another says `cardkeep approvals approve`.  Then the "
+     "steps\n"
+     "are those of `init`.  The new shares come into force together, when the last custodian has\n"
+     "proven its own; from then on the old ones open nothing.\n\n"
+     "Examples:\n"
+     "  cardkeep rekey --threshold 3 --reason custodian-left custodian-1 custodian-2 custodian-3 "
+     "\\\n"
+     "    custodian-4 custodian-6\n"},
+    {"custodian",
+     "Each custodian works on a machine of its own, with its own certificate and key file.  The\n"
+     "share is shown once, by collect; --confirm leaves out reading it back.\n\n"
+     "Examples:\n"
+     "  cardkeep custodian key my-custodian.key\n"
+     "  cardkeep custodian accept --key my-custodian.key\n"
+     "  cardkeep custodian collect --key my-custodian.key\n"},
     {"backup",
      "create asks a running daemon and waits for the end of it; the others read the folder of\n"
      "backups, offline, also beside a running daemon.  Without --id it is the newest one.  What "

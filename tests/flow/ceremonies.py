@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Custodians, each with a certificate and a key file of its own, at the command line."""
+import json
+import os
+
+from harness import check, equal, wait_until
+
+FIVE = [f"custodian-{i}" for i in range(1, 6)]
+
+
+def shares_seal(system, more=""):
+    """Has the vault's configuration ask for shares; before it is started for the first time."""
+    system.edit("vault.yaml", "seal: {kind: file, path: seal.key}", f"seal: {{kind: shares{more}}}")
+
+
+def state(system, who="security"):
+    """What the vault says of its seal; None where it does not answer."""
+    caller = system.vault(who)
+    try:
+        answer = caller.get("/v1/seal")
+        return answer.json if answer.status == 200 else None
+    except OSError:
+        return None
+    finally:
+        caller.close()
+
+
+def start_sealed(system):
+    """The vault alone, of which nothing but an answer is waited for."""
+    system.spawn("vault")
+    return wait_until(lambda: state(system), "the vault answers")
+
+
+def is_open(system):
+    found = state(system)
+    return found is not None and found["state"] == "open"
+
+
+class Custodians:
+    """Their key files, and the shares that they wrote down."""
+
+    def __init__(self, system, names=None):
+        self.system = system
+        self.names = list(names or FIVE)
+        self.shares = {}
+        self.folder = system.path("custodians")
+        os.makedirs(self.folder, exist_ok=True)
+
+    def run(self, who, *words, text=None):
+        return self.system.cardkeep(*words, "--as", who, text=text)
+
+    def key(self, who):
+        """The file of its key, made where there is none."""
+        path = os.path.join(self.folder, f"{who}.key")
+        if not os.path.exists(path):
+            done = self.system.cardkeep("custodian", "key", path, config=False)
+            equal(done.returncode, 0, f"a key: {done.stderr}")
+        return path
+
+    def init(self, threshold=3, *more):
+        done = self.system.cardkeep("init", "--json", "--threshold", str(threshold), *more,
+                                    *self.names)
+        equal(done.returncode, 0, f"init: {done.stderr}")
+        return json.loads(done.stdout)["ceremony"]["id"]
+
+    def accept(self, who):
+        done = self.run(who, "custodian", "accept", "--yes", "--key", self.key(who))
+        equal(done.returncode, 0, f"{who} accepts: {done.stderr}")
+
+    def collect(self, who):
+        """Fetches and proves the share; its text is what the custodian wrote down."""
+        done = self.run(who, "custodian", "collect", "--json", "--confirm", "--key", self.key(who))
+        equal(done.returncode, 0, f"{who} collects: {done.stderr}")
+        shown, proven = [json.loads(line) for line in done.stdout.splitlines()]
+        self.shares[who] = shown["share"]
+        return proven["done"]
+
+    def ceremony(self):
+        """All of it, behind its beginning."""
+        for who in self.names:
+            self.accept(who)
+        done = [self.collect(who) for who in self.names]
+        equal(done, [False] * (len(self.names) - 1) + [True], "who was the last")
+
+    def give(self, who, share=None):
+        return self.run(who, "unseal", "--json", text=(share or self.shares[who]) + "\n")
+
+    def unseal(self, *who):
+        """These give their shares, and the vault is open."""
+        for one in who:
+            done = self.give(one)
+            equal(done.returncode, 0, f"{one}: {done.stderr}")
+        check(is_open(self.system), f"{who} open the vault: {state(self.system)}")
+
+
+# ---- A second opinion on what a share is, and what a root is made of ----
+
+ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def share_parts(text):
+    """(index, value) of a share's text."""
+    plain = "".join(text.lower().split())
+    check(plain.startswith("ckshare1"), "the prefix")
+    bits = "".join(f"{ALPHABET.index(c):05b}" for c in plain[len("ckshare1"):-6])
+    raw = bytes(int(bits[at:at + 8], 2) for at in range(0, len(bits) // 8 * 8, 8))
+    return raw[10], raw[11:]
+
+
+def _times(a, b):
+    product = 0
+    for bit in range(8):
+        if b >> bit & 1:
+            product ^= a << bit
+    for bit in range(14, 7, -1):
+        if product >> bit & 1:
+            product ^= 0x11b << (bit - 8)
+    return product
+
+
+def root_of(texts):
+    """Lagrange's polynomial at 0, byte by byte."""
+    parts = [share_parts(text) for text in texts]
+    root = bytes(32)
+    for own, value in parts:
+        weight = 1
+        for other, _ in parts:
+            if other != own:
+                inverse = next(x for x in range(256) if _times(x, other ^ own) == 1)
+                weight = _times(weight, _times(other, inverse))
+        root = bytes(a ^ _times(weight, b) for a, b in zip(root, value))
+    return root
