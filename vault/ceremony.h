@@ -41,6 +41,16 @@ struct ceremony_plan {
 
 struct ceremony;
 
+/* What the keeper holds of all this. */
+struct ceremony_book {
+    struct ceremony *now; /* NULL: none is under way. */
+    struct ceremony_past {
+        char id[CEREMONY_ID_BYTES];
+        char how[96]; /* "it ended at its deadline" */
+    } past;           /* The one before. */
+    struct seal_record record;
+};
+
 /* A principal and the SHA-256, in hex, of the certificate that it came with. */
 struct ceremony_person {
     const char *name;

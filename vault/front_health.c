@@ -18,14 +18,15 @@ STATUS front_health_take(struct front_health *health, const struct frame *frame,
     char why[FRONT_HEALTH_WHY_MAX];
     char epoch[MESSAGE_EPOCH_MAX];
 
-    bool ready = cursor_u8(&in) == 1;
+    unsigned readiness = cursor_u8(&in);
     cursor_text(&in, why, sizeof why);
     uint32_t size = cursor_u32(&in);
     const uint8_t *text = cursor_bytes(&in, size);
     cursor_text(&in, epoch, sizeof epoch);
     ENSURE(cursor_done(&in), WHY_FORGED);
 
-    health->ready = ready;
+    health->ready = readiness == MESSAGE_READY;
+    health->sealed = readiness == MESSAGE_SEALED;
     memcpy(health->why, why, sizeof health->why);
     memcpy(health->epoch, epoch, sizeof health->epoch);
     health->at_ms = now_ms;
@@ -62,7 +63,8 @@ static void answer_ready(const struct front_health *health, struct http_call *ca
     json_begin_object(&writer);
     json_key(&writer, "checks");
     json_begin_object(&writer);
-    json_put_member(&writer, "keeper", ready ? "ok" : "failed");
+    json_put_member(&writer, "keeper", ready || health->sealed ? "ok" : "failed");
+    json_put_member(&writer, "seal", health->sealed ? "failed" : "ok");
     json_end_object(&writer);
     json_put_member_bool(&writer, "ready", ready);
     json_put_member(&writer, "why", ready ? NULL : why);

@@ -19,6 +19,7 @@
 
 struct front_health {
     bool ready;
+    bool sealed; /* Well but for that. */
     char why[FRONT_HEALTH_WHY_MAX]; /* "" while ready. */
     int64_t at_ms;                  /* Monotonic; when the keeper said so. */
     struct buffer metrics;          /* The keeper's, as text. */

@@ -20,13 +20,19 @@
 
 void keeper_ceremony_drop(struct keeper *keeper, const char *how)
 {
-    struct keeper_past *past = &keeper->ceremony_past;
+    struct ceremony_past *past = &keeper->ceremonies.past;
 
-    if (keeper->ceremony == NULL)
+    if (keeper->ceremonies.now == NULL)
         return;
-    (void)snprintf(past->id, sizeof past->id, "%s", ceremony_id(keeper->ceremony));
+    (void)snprintf(past->id, sizeof past->id, "%s", ceremony_id(keeper->ceremonies.now));
     (void)snprintf(past->how, sizeof past->how, "%s", how);
-    ceremony_free(&keeper->ceremony);
+    ceremony_free(&keeper->ceremonies.now);
+}
+
+void keeper_ceremony_lost(struct keeper *keeper)
+{
+    keeper_ceremony_drop(keeper, "a step of it could not be recorded");
+    keeper_unseal_drop(keeper);
 }
 
 /* By the clock that everybody reads, of an end by the one that does not jump. */
@@ -37,10 +43,10 @@ static int64_t ends_at(const struct ceremony *ceremony, int64_t now_ms)
 
 void keeper_ceremony_show(const struct keeper *keeper, struct json_writer *writer)
 {
-    if (keeper->ceremony == NULL)
+    if (keeper->ceremonies.now == NULL)
         return;
     json_key(writer, "ceremony");
-    ceremony_write(keeper->ceremony, ends_at(keeper->ceremony, clock_now_ms()), writer);
+    ceremony_write(keeper->ceremonies.now, ends_at(keeper->ceremonies.now, clock_now_ms()), writer);
 }
 
 struct ceremony_person keeper_ceremony_person(struct keeper_op *op, const struct keeper_text *text,
@@ -85,14 +91,14 @@ static STATUS ceremony_know(struct keeper_op *op, struct read_object *object, un
     read_object_need(object, field);
     read_object_text(object, field, id, sizeof id);
     TRY(keeper_text_judge(object));
-    if (keeper->ceremony != NULL && strcmp(id, ceremony_id(keeper->ceremony)) == 0) {
+    if (keeper->ceremonies.now != NULL && strcmp(id, ceremony_id(keeper->ceremonies.now)) == 0) {
         (void)snprintf(op->object, sizeof op->object, "%s", id);
         return STATUS_OK;
     }
-    if (strcmp(id, keeper->ceremony_past.id) == 0) {
+    if (strcmp(id, keeper->ceremonies.past.id) == 0) {
         (void)snprintf(sentence, sizeof sentence,
                        "That ceremony is over: %s; ask who opened it for a new one.",
-                       keeper->ceremony_past.how);
+                       keeper->ceremonies.past.how);
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL, sentence);
     }
     return keeper_refuse(op, PROBLEM_NOT_FOUND, NULL,
@@ -130,7 +136,7 @@ STATUS keeper_ceremony_accept(struct keeper_op *op, struct cursor *in)
         share_text_explain(&fault, &sentence);
         return keeper_refuse(op, PROBLEM_INVALID_FIELD, "/public_key", buffer_text(&sentence));
     }
-    TRY(ceremony_accept(op->keeper->ceremony, &person, key, &op->problem));
+    TRY(ceremony_accept(op->keeper->ceremonies.now, &person, key, &op->problem));
     char public_text[SHARE_TEXT_PUBLIC_SIZE];
     char detail[SHARE_TEXT_PUBLIC_SIZE + 64];
     share_text_write_public(key, public_text);
@@ -170,7 +176,7 @@ STATUS keeper_ceremony_collect(struct keeper_op *op, struct cursor *in)
     struct ceremony_person person = keeper_ceremony_person(op, &text, "seal.collect");
     TRY(keeper_text_object(op, &text, names, &object));
     TRY(ceremony_know(op, &object, COLLECT_CEREMONY));
-    TRY(ceremony_collect(op->keeper->ceremony, &person, &box, &op->problem));
+    TRY(ceremony_collect(op->keeper->ceremonies.now, &person, &box, &op->problem));
     (void)snprintf(detail, sizeof detail, "share %u", box.index);
     json_begin_object(&writer);
     json_put_member_bool(&writer, "done", false);
@@ -184,17 +190,17 @@ STATUS keeper_ceremony_collect(struct keeper_op *op, struct cursor *in)
 static STATUS ceremony_complete(struct keeper_op *op)
 {
     struct keeper *keeper = op->keeper;
-    enum ceremony_kind kind = ceremony_kind(keeper->ceremony);
-    struct seal_record *record = &keeper->ceremony_record;
+    enum ceremony_kind kind = ceremony_kind(keeper->ceremonies.now);
+    struct seal_record *record = &keeper->ceremonies.record;
     OWNED(secret_free) struct secret *root = NULL;
     struct buffer detail OWNED(buffer_free) = BUFFER(DETAIL_BYTES_MAX);
     char set[2 * SHARE_SET_BYTES + 1];
 
-    ceremony_finish(keeper->ceremony, op->now_ms, &root, record);
+    ceremony_finish(keeper->ceremonies.now, op->now_ms, &root, record);
     ceremony_set_text(record->set_id, set);
     /* The offline checker reads the set in force out of this. */
     buffer_format(&detail, "%s is done: shares, set %s, ", ceremony_kind_names[kind], set);
-    ceremony_say(keeper->ceremony, &detail);
+    ceremony_say(keeper->ceremonies.now, &detail);
     struct audit_entry entry = {.event = "seal.complete",
                                 .object = op->object,
                                 .certificate = op->certificate,
@@ -255,10 +261,10 @@ STATUS keeper_ceremony_confirm(struct keeper_op *op, struct cursor *in)
     TRY(keeper_text_object(op, &text, names, &object));
     digest_read(&object, CONFIRM_DIGEST, digest);
     TRY(ceremony_know(op, &object, CONFIRM_CEREMONY));
-    if (ceremony_kind(keeper->ceremony) == CEREMONY_REKEY && keeper_sealed(keeper) != NULL)
+    if (ceremony_kind(keeper->ceremonies.now) == CEREMONY_REKEY && keeper_sealed(keeper) != NULL)
         return keeper_refuse(op, PROBLEM_SEALED, NULL,
                              "Its new shares come into force while it is open; unseal it first.");
-    TRY(ceremony_confirm(keeper->ceremony, &person, digest, &all, &op->problem));
+    TRY(ceremony_confirm(keeper->ceremonies.now, &person, digest, &all, &op->problem));
     keeper_ceremony_answer(op, all, &writer);
     return all ? confirm_last(op, &body) : keeper_ceremony_step_end(op, NULL, &body);
 }
@@ -275,7 +281,7 @@ STATUS keeper_ceremony_cancel(struct keeper_op *op, struct cursor *in)
     struct json_writer writer = json_writer_over(&body);
     struct read_object object;
     char reason[REASON_MAX];
-    char how[sizeof op->keeper->ceremony_past.how];
+    char how[sizeof op->keeper->ceremonies.past.how];
 
     TRY(keeper_text_open(in, &text));
     (void)keeper_ceremony_person(op, &text, "seal.cancel");
@@ -293,12 +299,14 @@ STATUS keeper_ceremony_cancel(struct keeper_op *op, struct cursor *in)
 
 void keeper_ceremony_tick(struct keeper *keeper, int64_t now_ms)
 {
-    if (keeper->ceremony == NULL || clock_monotonic_ms() < ceremony_ends_ms(keeper->ceremony))
+    if (keeper->ceremonies.now == NULL ||
+        clock_monotonic_ms() < ceremony_ends_ms(keeper->ceremonies.now))
         return;
     struct audit_entry entry = {.event = "seal.expire",
-                                .object = ceremony_id(keeper->ceremony),
+                                .object = ceremony_id(keeper->ceremonies.now),
                                 .outcome = "expired",
-                                .detail = ceremony_kind_names[ceremony_kind(keeper->ceremony)]};
+                                .detail =
+                                    ceremony_kind_names[ceremony_kind(keeper->ceremonies.now)]};
     struct status status = keeper_record_own(keeper, &entry, now_ms);
     if (failed(status))
         log_failure(LOG_ERROR, "entry_not_recorded", status, NULL);

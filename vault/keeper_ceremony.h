@@ -19,6 +19,8 @@
 void keeper_ceremony_tick(struct keeper *keeper, int64_t now_ms);
 /* Forgets it; `how` is for those who come back to it: "it ended at its deadline". */
 void keeper_ceremony_drop(struct keeper *keeper, const char *how);
+/* Forgets all of both files: a commit failed, and what was said of either is not on record. */
+void keeper_ceremony_lost(struct keeper *keeper);
 /* A member "ceremony", where one is under way. */
 void keeper_ceremony_show(const struct keeper *keeper, struct json_writer *writer);
 

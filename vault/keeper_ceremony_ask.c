@@ -84,13 +84,13 @@ static STATUS plan_begin(struct keeper_op *op, const struct ceremony_plan *plan)
 {
     char sentence[160];
 
-    if (op->keeper->ceremony != NULL) {
+    if (op->keeper->ceremonies.now != NULL) {
         (void)snprintf(sentence, sizeof sentence,
                        "The ceremony %s is under way; end it or have it cancelled first.",
-                       ceremony_id(op->keeper->ceremony));
+                       ceremony_id(op->keeper->ceremonies.now));
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL, sentence);
     }
-    return ceremony_new(plan, clock_monotonic_ms() + plan->within_ms, &op->keeper->ceremony);
+    return ceremony_new(plan, clock_monotonic_ms() + plan->within_ms, &op->keeper->ceremonies.now);
 }
 
 STATUS keeper_ceremony_ask_init(struct keeper_op *op, struct cursor *in)
@@ -114,8 +114,8 @@ STATUS keeper_ceremony_ask_init(struct keeper_op *op, struct cursor *in)
                              "Its configuration gives this vault another seal than shares.");
     TRY(plan_read(op, &text, CEREMONY_INIT, &plan, reason));
     TRY(plan_begin(op, &plan));
-    (void)snprintf(op->object, sizeof op->object, "%s", ceremony_id(op->keeper->ceremony));
-    ceremony_say(op->keeper->ceremony, &detail);
+    (void)snprintf(op->object, sizeof op->object, "%s", ceremony_id(op->keeper->ceremonies.now));
+    ceremony_say(op->keeper->ceremonies.now, &detail);
     keeper_ceremony_answer(op, false, &writer);
     return keeper_ceremony_step_end(op, buffer_text(&detail), &body);
 }
@@ -149,9 +149,6 @@ STATUS keeper_ceremony_ask_rekey(struct keeper_op *op, struct cursor *in)
     TRY(keeper_text_open(in, &text));
     (void)keeper_ceremony_person(op, &text, "seal.rekey");
     TRY(plan_read(op, &text, CEREMONY_REKEY, &plan, reason));
-    if (op->keeper->seal.kind != SEAL_SHARES)
-        return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL,
-                             "Its seal is not of shares; 'cardkeep seal migrate' makes it so.");
     plan_write(&plan, reason, &detail);
     if (failed(buffer_status(&detail)))
         return keeper_refuse(op, PROBLEM_TOO_LARGE, "/custodians",
@@ -183,9 +180,9 @@ STATUS keeper_ceremony_ask_approved(struct keeper_op *op, const struct approve_r
 
     TRY(plan_again(op, request, &plan));
     TRY(plan_begin(op, &plan));
-    ceremony_say(keeper->ceremony, &detail);
+    ceremony_say(keeper->ceremonies.now, &detail);
     struct audit_entry entry = {.event = "seal.rekey",
-                                .object = ceremony_id(keeper->ceremony),
+                                .object = ceremony_id(keeper->ceremonies.now),
                                 .detail = buffer_text(&detail),
                                 .certificate = request->ended.certificate,
                                 .asked_by = request->asked.name,

@@ -19,6 +19,7 @@
 #include "policies/policy.h"
 #include "vault/approve.h"
 #include "vault/brand.h"
+#include "vault/ceremony.h"
 #include "vault/cvv.h"
 #include "vault/message.h"
 #include "vault/settings.h"
@@ -29,12 +30,6 @@
 #define KEEPER_LEASE_KEPT_MS   (7 * 24 * 3600 * 1000LL)
 #define KEEPER_UNSIGNED_MS_MAX (30 * 1000LL)
 #define KEEPER_REFUSALS_MAX    100u /* Entries a second for refused callers; the rest is counted. */
-
-/* A ceremony that is over. */
-struct keeper_past {
-    char id[32];
-    char how[96];
-};
 
 struct keeper {
     const struct settings *settings;
@@ -54,10 +49,8 @@ struct keeper {
     int64_t seal_due_ms;       /* Of the next try, by the clock that does not jump. */
     struct buffer seal_row;    /* A new one, which waits for this turn's commit. */
     struct keeper_hsm *hsm;    /* keeper_hsm.h */
-    struct ceremony *ceremony; /* Under way; NULL: none.  These are keeper_ceremony.h's. */
-    struct keeper_past ceremony_past; /* The one before. */
-    struct seal_record ceremony_record;
-    struct unseal *unseal; /* Shares that were given. */
+    struct ceremony_book ceremonies;
+    struct unseal *unseal; /* Shares that were given: keeper_unseal.c. */
     struct store store;
     struct audit_log *log;
     struct cvv_cells *cvvs;

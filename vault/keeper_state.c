@@ -75,10 +75,13 @@ void keeper_say_state(struct keeper *keeper)
     if (keeper->log != NULL)
         state_metrics(keeper, &text);
     const char *trouble = keeper_trouble(keeper);
-    if (trouble[0] == '\0' && keeper_sealed(keeper) != NULL)
+    enum message_readiness ready = trouble[0] == '\0' ? MESSAGE_READY : MESSAGE_NOT_READY;
+    if (ready == MESSAGE_READY && keeper_sealed(keeper) != NULL) {
+        ready = MESSAGE_SEALED;
         trouble = keeper_sealed(keeper);
+    }
     struct buffer *out = frame_begin(keeper->front_out, MESSAGE_STATE, 0);
-    buffer_add_u8(out, trouble[0] == '\0' ? 1 : 0);
+    buffer_add_u8(out, (uint8_t)ready);
     buffer_add_counted(out, trouble);
     buffer_add_u32(out, (uint32_t)text.size);
     buffer_add(out, text.bytes, text.size);

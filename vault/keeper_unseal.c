@@ -20,10 +20,7 @@
 
 /* What was given so far, by index less 1. */
 struct unseal {
-    struct {
-        struct share share; /* Its value is NULL: not given. */
-        char certificate[65];
-    } parts[SEAL_CUSTODIANS_MAX];
+    struct share shares[SEAL_CUSTODIANS_MAX]; /* A value of NULL: not given. */
     unsigned count;
     int64_t ends_ms; /* By the clock that does not jump. */
 };
@@ -33,7 +30,7 @@ void keeper_unseal_drop(struct keeper *keeper)
     if (keeper->unseal == NULL)
         return;
     for (unsigned i = 0; i < SEAL_CUSTODIANS_MAX; i++)
-        share_free(&keeper->unseal->parts[i].share);
+        share_free(&keeper->unseal->shares[i]);
     free(keeper->unseal);
     keeper->unseal = NULL;
 }
@@ -58,7 +55,7 @@ void keeper_unseal_show(const struct keeper *keeper, struct json_writer *writer)
     json_key(writer, "by");
     json_begin_array(writer);
     for (unsigned i = 0; unseal != NULL && i < keeper->seal.count; i++)
-        if (unseal->parts[i].share.value != NULL)
+        if (unseal->shares[i].value != NULL)
             json_put_text(writer, keeper->seal.custodians[i].name);
     json_end_array(writer);
     if (unseal != NULL) {
@@ -167,27 +164,18 @@ static STATUS unseal_begin(struct keeper *keeper)
     return STATUS_OK;
 }
 
-/* One person and one certificate give one share. */
+/* A certificate names one principal, so that one person gives one share. */
 static STATUS share_is_new(struct keeper_op *op, unsigned place)
 {
     const struct unseal *unseal = op->keeper->unseal;
     char sentence[SENTENCE_MAX];
 
-    for (unsigned i = 0; unseal != NULL && i < op->keeper->seal.count; i++) {
-        if (unseal->parts[i].share.value == NULL)
-            continue;
-        if (i == place) {
-            (void)snprintf(sentence, sizeof sentence,
-                           "Your share is in already; %u of %u are, and others give the rest.",
-                           unseal->count, op->keeper->seal.threshold);
-            return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL, sentence);
-        }
-        if (strcmp(unseal->parts[i].certificate, op->certificate) == 0)
-            return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL,
-                                 "A share was given with this certificate already; each custodian "
-                                 "comes with its own.");
-    }
-    return STATUS_OK;
+    if (unseal == NULL || unseal->shares[place].value == NULL)
+        return STATUS_OK;
+    (void)snprintf(sentence, sizeof sentence,
+                   "Your share is in already; %u of %u are, and others give the rest.",
+                   unseal->count, op->keeper->seal.threshold);
+    return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL, sentence);
 }
 
 static STATUS root_check(struct keeper *keeper, const struct secret *root)
@@ -207,9 +195,9 @@ static STATUS root_join(struct keeper_op *op)
     unsigned count = 0;
 
     for (unsigned i = 0; i < keeper->seal.count; i++)
-        if (keeper->unseal->parts[i].share.value != NULL)
+        if (keeper->unseal->shares[i].value != NULL)
             parts[count++] = (struct shares_part){.index = (uint8_t)(i + 1),
-                                                  .value = keeper->unseal->parts[i].share.value};
+                                                  .value = keeper->unseal->shares[i].value};
     assert(count == keeper->seal.threshold);
     struct status status = shares_combine(parts, count, &root);
     keeper_unseal_drop(keeper);
@@ -255,10 +243,8 @@ static STATUS share_keep(struct keeper_op *op, struct share *share, unsigned pla
     struct audit_entry entry = {
         .event = op->event, .object = op->object, .certificate = op->certificate, .detail = text};
     TRY(keeper_record(op, &entry));
-    unseal->parts[place].share = *share;
+    unseal->shares[place] = *share;
     share->value = NULL;
-    (void)snprintf(unseal->parts[place].certificate, sizeof unseal->parts[place].certificate, "%s",
-                   op->certificate);
     unseal->count = given;
     if (given == keeper->seal.threshold)
         TRY(root_join(op));

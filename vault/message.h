@@ -29,8 +29,8 @@
 enum message_type {
     /* Keeper to front. */
     MESSAGE_STATE =
-        1, /* u8 ready, counted why, u32 size and metrics text, counted CONTRACT_HEADER_EPOCH: at
-              start and each second. */
+        1, /* u8 readiness, counted why, u32 size and metrics text, counted CONTRACT_HEADER_EPOCH:
+              at start and each second. */
     MESSAGE_PROBLEM, /* problem */
     MESSAGE_VIEW,    /* u8 replayed, view */
     MESSAGE_VIEWS,   /* u8 replayed, u16 count, of u8 good and view or problem */
@@ -90,6 +90,7 @@ enum message_type {
 };
 #define MESSAGE_TEXT_QUESTIONS MESSAGE_AUDIT_HEAD
 
+enum message_readiness { MESSAGE_NOT_READY, MESSAGE_READY, MESSAGE_SEALED };
 /* Who asks, as the front saw it. */
 struct message_caller {
     bool verified;   /* By a certificate that holds. */

@@ -2,6 +2,9 @@
 #include "vault/cli/daemon.h"
 
 #include <assert.h>
+#include <openssl/bio.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +249,30 @@ enum cli_exit daemon_fetch(const struct daemon *daemon, const struct daemon_requ
     return fetch.answered && !failed(status) ? CLI_DONE : CLI_UNREACHABLE;
 }
 
+/* "Nov 22 09:00:00 2026 GMT" of a certificate that has run out: what a caller that is not known
+ * looks at first. */
+static bool certificate_ran_out(const char *path, char out[static TEXT_BYTES_MAX])
+{
+    FILE *file = fopen(path, "re");
+    X509 *certificate = file == NULL ? NULL : PEM_read_X509(file, NULL, NULL, NULL);
+    BIO *text = BIO_new(BIO_s_mem());
+    bool over = false;
+
+    if (certificate != NULL && text != NULL &&
+        X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
+        int size = ASN1_TIME_print(text, X509_get0_notAfter(certificate)) == 1
+                       ? BIO_read(text, out, (int)TEXT_BYTES_MAX - 1)
+                       : 0;
+        out[size > 0 ? size : 0] = '\0';
+        over = true;
+    }
+    BIO_free(text);
+    X509_free(certificate);
+    if (file != NULL)
+        (void)fclose(file);
+    return over;
+}
+
 static void problem_text(const struct json *json, const char *name, char out[TEXT_BYTES_MAX])
 {
     size_t length = 0;
@@ -288,5 +315,12 @@ enum cli_exit daemon_ask(const struct daemon *daemon, const struct daemon_reques
     enum cli_exit code = daemon_fetch(daemon, request, out_answer);
     if (code != CLI_DONE || (out_answer->status >= 200 && out_answer->status <= 299))
         return code;
+    const char *certificate = pair_choose(daemon, request)->certificate;
+    char ended[TEXT_BYTES_MAX];
+    if (out_answer->status == 401 && certificate_ran_out(certificate, ended)) {
+        say_error("your certificate %s ran out at %s; have a new one issued, and come back with it",
+                  certificate, ended);
+        return CLI_REFUSED;
+    }
     return problem_say(request->which, out_answer);
 }

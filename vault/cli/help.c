@@ -60,7 +60,7 @@ static const struct help_text help_texts[] = {
      "Two persons are needed: one asks, another says `cardkeep approvals approve`.  Then the "
      "steps\n"
      "are those of `init`.  The new shares come into force together, when the last custodian has\n"
-     "proven its own; from then on the old ones open nothing.\n\n"
+     "proven its own; from then on the old ones, or the file or HSM of before, open nothing.\n\n"
      "Examples:\n"
      "  cardkeep rekey --threshold 3 --reason custodian-left custodian-1 custodian-2 custodian-3 "
      "\\\n"
