@@ -49,6 +49,7 @@ struct ceremony_book {
         char how[96]; /* "it ended at its deadline" */
     } past;           /* The one before. */
     struct seal_record record;
+    struct unseal *unseal; /* Shares that were given: keeper_unseal.c. */
 };
 
 /* A principal and the SHA-256, in hex, of the certificate that it came with. */

@@ -50,7 +50,6 @@ struct keeper {
     struct buffer seal_row;    /* A new one, which waits for this turn's commit. */
     struct keeper_hsm *hsm;    /* keeper_hsm.h */
     struct ceremony_book ceremonies;
-    struct unseal *unseal; /* Shares that were given: keeper_unseal.c. */
     struct store store;
     struct audit_log *log;
     struct cvv_cells *cvvs;

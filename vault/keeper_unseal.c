@@ -27,12 +27,12 @@ struct unseal {
 
 void keeper_unseal_drop(struct keeper *keeper)
 {
-    if (keeper->unseal == NULL)
+    if (keeper->ceremonies.unseal == NULL)
         return;
     for (unsigned i = 0; i < SEAL_CUSTODIANS_MAX; i++)
-        share_free(&keeper->unseal->shares[i]);
-    free(keeper->unseal);
-    keeper->unseal = NULL;
+        share_free(&keeper->ceremonies.unseal->shares[i]);
+    free(keeper->ceremonies.unseal);
+    keeper->ceremonies.unseal = NULL;
 }
 
 static void say_why(struct keeper *keeper, const char *why)
@@ -43,7 +43,7 @@ static void say_why(struct keeper *keeper, const char *why)
 
 void keeper_unseal_show(const struct keeper *keeper, struct json_writer *writer)
 {
-    const struct unseal *unseal = keeper->unseal;
+    const struct unseal *unseal = keeper->ceremonies.unseal;
     char time[CLOCK_TEXT_SIZE];
 
     if (keeper->seal.kind != SEAL_SHARES || keeper_sealed(keeper) == NULL)
@@ -69,9 +69,11 @@ void keeper_unseal_tick(struct keeper *keeper, int64_t now_ms)
 {
     char detail[48];
 
-    if (keeper->unseal == NULL || clock_monotonic_ms() < keeper->unseal->ends_ms)
+    if (keeper->ceremonies.unseal == NULL ||
+        clock_monotonic_ms() < keeper->ceremonies.unseal->ends_ms)
         return;
-    (void)snprintf(detail, sizeof detail, "%u shares are forgotten", keeper->unseal->count);
+    (void)snprintf(detail, sizeof detail, "%u shares are forgotten",
+                   keeper->ceremonies.unseal->count);
     struct audit_entry entry = {
         .event = "seal.forget", .object = "seal", .outcome = "expired", .detail = detail};
     struct status status = keeper_record_own(keeper, &entry, now_ms);
@@ -156,18 +158,18 @@ static STATUS share_check(struct keeper_op *op, const struct share *share, unsig
 
 static STATUS unseal_begin(struct keeper *keeper)
 {
-    if (keeper->unseal != NULL)
+    if (keeper->ceremonies.unseal != NULL)
         return STATUS_OK;
-    keeper->unseal = calloc(1, sizeof *keeper->unseal);
-    ENSURE(keeper->unseal != NULL, WHY_NO_MEMORY);
-    keeper->unseal->ends_ms = clock_monotonic_ms() + keeper->settings->unseal_ms;
+    keeper->ceremonies.unseal = calloc(1, sizeof *keeper->ceremonies.unseal);
+    ENSURE(keeper->ceremonies.unseal != NULL, WHY_NO_MEMORY);
+    keeper->ceremonies.unseal->ends_ms = clock_monotonic_ms() + keeper->settings->unseal_ms;
     return STATUS_OK;
 }
 
 /* A certificate names one principal, so that one person gives one share. */
 static STATUS share_is_new(struct keeper_op *op, unsigned place)
 {
-    const struct unseal *unseal = op->keeper->unseal;
+    const struct unseal *unseal = op->keeper->ceremonies.unseal;
     char sentence[SENTENCE_MAX];
 
     if (unseal == NULL || unseal->shares[place].value == NULL)
@@ -195,9 +197,9 @@ static STATUS root_join(struct keeper_op *op)
     unsigned count = 0;
 
     for (unsigned i = 0; i < keeper->seal.count; i++)
-        if (keeper->unseal->shares[i].value != NULL)
-            parts[count++] = (struct shares_part){.index = (uint8_t)(i + 1),
-                                                  .value = keeper->unseal->shares[i].value};
+        if (keeper->ceremonies.unseal->shares[i].value != NULL)
+            parts[count++] = (struct shares_part){
+                .index = (uint8_t)(i + 1), .value = keeper->ceremonies.unseal->shares[i].value};
     assert(count == keeper->seal.threshold);
     struct status status = shares_combine(parts, count, &root);
     keeper_unseal_drop(keeper);
@@ -234,7 +236,7 @@ static STATUS unseal_answer(struct keeper_op *op, unsigned given)
 static STATUS share_keep(struct keeper_op *op, struct share *share, unsigned place)
 {
     struct keeper *keeper = op->keeper;
-    struct unseal *unseal = keeper->unseal;
+    struct unseal *unseal = keeper->ceremonies.unseal;
     unsigned given = unseal->count + 1;
     char text[SENTENCE_MAX];
 
