@@ -99,11 +99,10 @@ void keeper_store_close(struct keeper *keeper)
 {
     audit_log_free(&keeper->log);
     keeper_seal_drop(keeper);
-    bool purged = erasure_close(keeper);
-    if (keeper_backup_close(keeper) && purged)
     keeper_unseal_drop(keeper);
     keeper_ceremony_drop(keeper, "the vault was started anew");
-    if (keeper_backup_close(keeper))
+    bool purged = erasure_close(keeper);
+    if (keeper_backup_close(keeper) && purged)
         db_close(&keeper->db);
 }
 
