@@ -55,10 +55,8 @@ struct keeper {
     struct cvv_cells *cvvs;
     uint64_t next_record;
     struct approve_book approvals;
-    struct key_watch {
-        int64_t counted_ms; /* By the clock that does not jump, both. */
-        int64_t warned_ms;
-    } key_watch;
+    int64_t keys_counted_ms; /* key_watch.c's; by the clock that does not jump, both. */
+    int64_t keys_warned_ms;
     struct jobs *jobs; /* NULL before there was one to look for: jobs.c */
 
     int control_fd;

@@ -50,18 +50,18 @@ static void watch_warn(const struct key_info *info)
 
 void key_watch_tick(struct keeper *keeper, int64_t now_ms)
 {
-    struct key_watch *watch = &keeper->key_watch;
     struct key_info due[DUE_MAX];
     int64_t monotonic_ms = clock_monotonic_ms();
 
-    if (watch->counted_ms != 0 && monotonic_ms - watch->counted_ms < WATCH_EVERY_MS)
+    if (keeper->keys_counted_ms != 0 && monotonic_ms - keeper->keys_counted_ms < WATCH_EVERY_MS)
         return;
-    watch->counted_ms = monotonic_ms;
+    keeper->keys_counted_ms = monotonic_ms;
     unsigned count = keyring_due(keeper->ring, now_ms, KEY_VIEW_WARN_MS, due, DUE_MAX);
     watch_count(keeper, count);
-    if (count == 0 || (watch->warned_ms != 0 && monotonic_ms - watch->warned_ms < WARN_EVERY_MS))
+    if (count == 0 ||
+        (keeper->keys_warned_ms != 0 && monotonic_ms - keeper->keys_warned_ms < WARN_EVERY_MS))
         return;
-    watch->warned_ms = monotonic_ms;
+    keeper->keys_warned_ms = monotonic_ms;
     for (unsigned i = 0; i < count && i < DUE_MAX; i++)
         watch_warn(&due[i]);
 }

@@ -82,7 +82,27 @@ def the_blast_radius_of_a_key_is_in_the_log(system):
     say(system, "keys", "exposure", str(key), "--from", "yesterday", code=2)
 
 
+def what_a_rotation_moved_is_said_with_the_key_that_it_was_moved_to(system):
+    token, key = fresh_key(system)
+    asked = system.vault("security").post("/v1/rotations", {"what": "dek", "tenant": "demo",
+                                                            "key": key})
+    equal(asked.status, 202, f"{asked!r}")
+    job = asked.json["job"]
+    wait_until(lambda: system.vault("security").get(f"/v1/jobs/{job}").json["state"] == "done",
+               "the job is done")
+    system.token()
+    moved = _exposure(system, active_key(system)["id"])["moved_here"]
+    equal([(one["job"], one["from_key"], one["ended"]) for one in moved if one["job"] == job],
+          [(job, key, True)], f"the job: {moved}")
+    check(f"the exposure of key {key} names" in say(system, "keys", "exposure",
+                                                   str(active_key(system)["id"])), "for people")
+    found = _exposure(system, key)
+    check(token in {one["token"] for one in found["uses"]}, "as it does")
+    equal([one for one in found["moved_here"] if one["job"] == job], [], "nothing came to it")
+
+
 def the_end_of_a_key_is_proven_offline(system):
+    equal(change_key(system, fresh_key(system)[1], "deactivate").status, 200, "the next is its own")
     _, key = fresh_key(system)
     say(system, "keys", "prove", str(key), code=1)
     equal(change_key(system, key, "deactivate").status, 200, "over")

@@ -9,6 +9,7 @@
 #include "base/encode.h"
 #include "base/hash.h"
 #include "base/own.h"
+#include "vault/cli/exposure_moved.h"
 #include "vault/cli/exposure_tally.h"
 #include "vault/cli/keys.h"
 #include "vault/cli/log_walk.h"
@@ -40,6 +41,7 @@ struct exposure {
     bool json;
     bool more; /* Keys or uses that found no room. */
     struct exposure_tally tally;
+    struct exposure_moved moved;
     struct buffer uses; /* One line, or one JSON object, each. */
     struct log_entry entry;
 };
@@ -72,10 +74,12 @@ static void wrapped_on_entry(void *owner, uint64_t seq, const char *text, size_t
     char detail[TEXT_MAX];
 
     (void)seq;
-    if (memmem(text, size, "\"event\":\"key.", 13) == NULL ||
+    if ((memmem(text, size, "\"event\":\"key.", 13) == NULL &&
+         memmem(text, size, "\"event\":\"job.", 13) == NULL) ||
         !log_walk_read(text, size, &exposure->entry))
         return;
     log_walk_text(json, 0, "event", event, sizeof event);
+    exposure_moved_take(&exposure->moved, json, event);
     log_walk_text(json, 0, "detail", detail, sizeof detail);
     const char *under = strstr(detail, UNDER);
     uint64_t id = log_walk_key(json, 0);
@@ -223,11 +227,41 @@ static void say_json(const struct exposure *exposure, const char *from, const ch
         json_end_object(&writer);
     }
     json_end_array(&writer);
-    json_put_member_bool(&writer, "whole", !exposure->more);
+    json_put_member_bool(&writer, "whole", !exposure->more && !exposure->moved.full);
+    json_key(&writer, "moved_here");
+    json_begin_array(&writer);
+    for (unsigned i = 0; i < exposure->moved.job_count; i++) {
+        const struct exposure_job *job = &exposure->moved.jobs[i];
+        if (!exposure_moved_counts(&exposure->moved, job))
+            continue;
+        json_begin_object(&writer);
+        json_put_member(&writer, "job", job->name);
+        json_put_member_u64(&writer, "from_key", job->from_key);
+        json_put_member_bool(&writer, "ended", job->ended);
+        json_put_member(&writer, "detail", job->detail);
+        json_end_object(&writer);
+    }
+    json_end_array(&writer);
     say_bytes(head.bytes, head.size);
     say_out(",\"uses\":[");
     say_bytes(exposure->uses.bytes, exposure->uses.size);
     say_out("]}\n");
+}
+
+/* What the uses do not show: records that a job sealed here. */
+static void say_moved(const struct exposure_moved *moved)
+{
+    for (unsigned i = 0; i < moved->job_count; i++) {
+        const struct exposure_job *job = &moved->jobs[i];
+        if (!exposure_moved_counts(moved, job))
+            continue;
+        say_out("  %s may have moved records under it (%s): the exposure of ", job->name,
+                job->detail);
+        if (job->from_key != 0)
+            say_out("key %" PRIu64 " names their tokens\n", job->from_key);
+        else
+            say_out("the keys before it names their tokens\n");
+    }
 }
 
 static void say_table(const struct exposure *exposure, const char *from, const char *to)
@@ -243,6 +277,7 @@ static void say_table(const struct exposure *exposure, const char *from, const c
             tally->uses[EXPOSURE_SHOWN]);
     for (unsigned i = 0; i < tally->person_count; i++)
         say_out("  %-20s %10" PRIu64 " times\n", tally->persons[i].name, tally->persons[i].uses);
+    say_moved(&exposure->moved);
     if (exposure->uses.size > 0)
         say_out("\n%-24s  %8s  %-6s  %6s  %-36s  %-12s  %-12s  %-12s  %s\n", "TIME", "ENTRY",
                 "WHAT", "KEY", "TOKEN", "BY", "FOR", "TO", "FROM");
@@ -278,6 +313,7 @@ enum cli_exit exposure_run(const struct cli_arguments *arguments)
         !time_option(arguments, "from", 0, &exposure->from_ms) ||
         !time_option(arguments, "to", clock_now_ms(), &exposure->to_ms))
         return CLI_USAGE;
+    exposure->moved.key_id = exposure->keys[0];
     struct log_walk walk = {
         .arguments = arguments, .on_entry = wrapped_on_entry, .owner = exposure};
     enum cli_exit code = log_walk_run(&walk);
