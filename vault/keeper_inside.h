@@ -10,11 +10,8 @@
 #define VAULT_KEEPER_INSIDE_H
 
 #include "base/backup.h"
-#include "base/db.h"
 #include "base/frames.h"
 #include "keys/envelope.h"
-#include "keys/keyring.h"
-#include "keys/seal.h"
 #include "policies/audit_log.h"
 #include "policies/policy.h"
 #include "vault/approve.h"
@@ -79,10 +76,9 @@ struct keeper {
     int64_t signed_ms;  /* and a moment whose entries are all signed. */
     struct buffer note; /* A checkpoint that waits for the next batch. */
 
-    struct backup *backup; /* NULL: none are configured. */
-    bool backup_asked;     /* By a request of this turn: begun once its entry is durable. */
-    bool backup_alone;     /* And all older ones go. */
-
+    struct backup *backup;       /* NULL: none are configured. */
+    bool backup_asked;           /* By a request of this turn: begun once its entry is durable. */
+    bool backup_alone;           /* And all older ones go. */
     struct erasure_run *erasure; /* NULL before the first look. */
     int64_t erased_ms;           /* When a row was deleted last. */
 
@@ -105,7 +101,6 @@ struct keeper {
     int64_t second_ms;
     int64_t last_entry_ms;
 };
-
 enum keeper_journal { KEEPER_CVV_STORED = 1, KEEPER_CVV_LEASED };
 
 /* Where the turn stood, to take back what came since. */

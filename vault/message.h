@@ -65,9 +65,9 @@ enum message_type {
     MESSAGE_SEAL_CONFIRM,
     MESSAGE_SEAL_CANCEL,
     MESSAGE_SEAL_UNSEAL,
-    MESSAGE_KEYS,            /* GET /v1/keys */
-    MESSAGE_KEY_SHOW,        /* GET /v1/keys/{id} */
-    MESSAGE_KEY_SUSPEND,     /* POST /v1/keys/{id}/suspend, and so on */
+    MESSAGE_KEYS,        /* GET /v1/keys */
+    MESSAGE_KEY_SHOW,    /* GET /v1/keys/{id} */
+    MESSAGE_KEY_SUSPEND, /* POST /v1/keys/{id}/suspend, and so on */
     MESSAGE_KEY_ACTIVATE,
     MESSAGE_KEY_DEACTIVATE,
     MESSAGE_KEY_COMPROMISE,
@@ -103,7 +103,6 @@ struct message_caller {
 
 #define MESSAGE_TEXT_BODY_MAX  16384u
 #define MESSAGE_TEXT_QUERY_MAX 511u
-
 /* A request that the keeper reads itself: what stands in its path and behind it, and its JSON. */
 struct message_text {
     char certificate[65];                   /* SHA-256 of the caller's, in hex. */
