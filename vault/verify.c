@@ -94,8 +94,7 @@ void verify_close(struct verify *verify)
         store_close(&verify->keeper.store);
     verify->keeper.store = (struct store){0};
     keyring_free(&verify->keeper.ring);
-    free(verify->requests);
-    verify->requests = NULL;
+    verify_jobs_free(verify);
     free(verify->keys);
     verify->keys = NULL;
     buffer_free(&verify->plain);

@@ -24,6 +24,25 @@ enum verify_kind {
     VERIFY_UNSIGNED,    /* An entry that should be under a checkpoint by now. */
 };
 
+/* What the log said of a job last. */
+struct verify_said {
+    unsigned state; /* 0: nothing. */
+    uint64_t seq;
+    uint64_t scanned;
+};
+#define VERIFY_JOB_KINDS 3u
+struct verify_said_list {
+    struct verify_said *said; /* By id - 1. */
+    size_t count;
+};
+/* No record below the bound is left, of the tenant or, where there is one, under the key. */
+struct verify_erased {
+    uint64_t id;
+    uint64_t record_bound;
+    uint64_t key_id;
+    char tenant[64];
+};
+
 struct verify {
     struct keeper keeper; /* Its store, ring and root; nothing else of it. */
     const struct keeper_verify_options *options;
@@ -50,8 +69,9 @@ struct verify {
     bool has_boots;
     uint64_t log_erased; /* How many tokens the log says were erased. */
 
-    struct verify_request *requests; /* By id - 1. */
-    size_t request_count;
+    struct verify_said_list said[VERIFY_JOB_KINDS]; /* Of requests, jobs and erasures. */
+    struct verify_erased *erased;
+    size_t erased_count;
 
     /* Sums over the tokens of each card (verify_same.c). */
     uint64_t same_tokens[2];
@@ -107,17 +127,24 @@ STATUS verify_keys_end(struct verify *verify);
 void verify_seal_entry(struct verify *verify, const char *event, const char *detail, uint64_t seq);
 STATUS verify_seal_row(struct verify *verify, const uint8_t *row, size_t size);
 
-/* --- verify_jobs.c: requests that wait for a second person --- */
-struct verify_request {
-    unsigned state; /* enum approve_state, as the log said last; 0: it says nothing. */
+/* --- verify_jobs.c: what waits for a second person, or goes on for long --- */
+struct verify_job_entry {
+    const char *event;
+    const char *object;
+    const char *detail;
     uint64_t seq;
+    bool ok;
 };
-STATUS verify_jobs_entry(struct verify *verify, const char *event, const char *object,
-                         uint64_t seq);
+STATUS verify_jobs_entry(struct verify *verify, const struct verify_job_entry *entry);
 STATUS verify_jobs_end(struct verify *verify);
-/* False: what is wrong with the row of this request. */
-bool verify_jobs_request_holds(struct verify *verify, uint64_t id, enum verify_kind *out_kind,
-                               const char **out_text);
+/* False: what is wrong with the row. */
+bool verify_jobs_row(struct verify *verify, const struct store_job_key *key,
+                     enum verify_kind *out_kind, const char **out_text);
+/* Which erasure has reported the record gone; 0: none. */
+STATUS verify_jobs_erasures(struct verify *verify);
+uint64_t verify_jobs_erased(const struct verify *verify, uint64_t record_id, uint64_t key_id,
+                            const char *tenant);
+void verify_jobs_free(struct verify *verify);
 
 /* --- verify_same.c: how many tokens a card has --- */
 void verify_same_token(struct verify *verify, const uint8_t *fingerprint);

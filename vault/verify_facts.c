@@ -370,6 +370,21 @@ static STATUS entry_key(struct verify_facts *facts, const struct entry *entry)
     return verify_keys_entry(facts->verify, entry->event, (uint64_t)id, entry->seq);
 }
 
+/* Those that were refused say nothing of a row; those that ended otherwise than well do. */
+static STATUS entry_job(struct verify_facts *facts, const struct entry *entry, bool ok)
+{
+    struct verify_job_entry job = {.event = entry->event,
+                                   .object = entry->object,
+                                   .detail = entry->detail,
+                                   .seq = entry->seq,
+                                   .ok = ok};
+    bool ended = ok || strcmp(entry->outcome, "expired") == 0 ||
+                 strcmp(entry->outcome, "failed") == 0 ||
+                 strcmp(entry->outcome, "bytes_found") == 0;
+
+    return ended ? verify_jobs_entry(facts->verify, &job) : STATUS_OK;
+}
+
 STATUS verify_facts_entry(struct verify_facts *facts, const struct json *json, uint64_t seq)
 {
     struct entry entry = {.json = json, .seq = seq};
@@ -389,7 +404,10 @@ STATUS verify_facts_entry(struct verify_facts *facts, const struct json *json, u
         bool closing = strcmp(entry.outcome, problem_name(PROBLEM_NOT_FOUND)) == 0;
         return ok || closing ? lease_settled(facts, &entry, closing) : STATUS_OK;
     }
-    if (!ok && strcmp(entry.outcome, "expired") != 0)
+    if (strncmp(entry.event, "approval.", 9) == 0 || strncmp(entry.event, "job.", 4) == 0 ||
+        strncmp(entry.event, "erasure.", 8) == 0)
+        return entry_job(facts, &entry, ok);
+    if (!ok)
         return STATUS_OK;
     if (strcmp(entry.event, policy_action_name(POLICY_CARD_TOKENIZE)) == 0)
         return each_token(facts, &entry, "ok", token_made);
@@ -401,8 +419,6 @@ STATUS verify_facts_entry(struct verify_facts *facts, const struct json *json, u
         return lease_given(facts, &entry);
     if (strncmp(entry.event, "key.", 4) == 0)
         return entry_key(facts, &entry);
-    if (strncmp(entry.event, "approval.", 9) == 0)
-        return verify_jobs_entry(facts->verify, entry.event, entry.object, seq);
     if (strncmp(entry.event, "seal.", 5) == 0)
         verify_seal_entry(facts->verify, entry.event, entry.detail, seq);
     return STATUS_OK;

@@ -76,6 +76,13 @@ static bool record_key(struct verify *verify, struct row *row, const struct stor
         return false;
     }
     (void)snprintf(out_tenant->name, sizeof out_tenant->name, "%s", info->tenant);
+    uint64_t erasure = verify_jobs_erased(verify, id_of(row->key), key_id, info->tenant);
+    if (erasure != 0) {
+        (void)snprintf(row->room, sizeof row->room, "erasure %" PRIu64 " has reported it gone",
+                       erasure);
+        wrong(row, VERIFY_ROLLED_BACK, row->room);
+        return false;
+    }
     return true;
 }
 
@@ -221,11 +228,13 @@ static STATUS same_card_record(struct verify *verify, struct row *row, uint64_t 
     struct store *store = &verify->keeper.store;
     struct policy_tenant tenant = {0};
     uint8_t token_key[STORE_KEY_BYTES];
-    struct row record_row = {0};
+    uint8_t record_id_key[8];
+    struct row record_row = {.key = record_id_key, .key_size = sizeof record_id_key};
     struct store_record record;
     struct store_token token;
     struct view view;
 
+    id_key(record_id, record_id_key);
     struct status status = store_get_record(store, record_id, &record);
     if (status.why == WHY_NOT_FOUND) {
         wrong(row, VERIFY_ROLLED_BACK, "it gives a token whose record is not there");
@@ -392,20 +401,11 @@ static STATUS check_meta(struct verify *verify, struct row *row)
 static STATUS check_job(struct verify *verify, struct row *row)
 {
     struct store_job_key key = {.kind = (enum store_job)row->key[0], .id = id_of(row->key + 1)};
-    struct cursor in;
+    enum verify_kind kind = VERIFY_UNAUTHENTIC;
+    const char *text = NULL;
 
-    bool known = row->key[0] == STORE_JOB_APPROVAL || row->key[0] == STORE_JOB_ERASURE ||
-                 row->key[0] == STORE_JOB_RUN || row->key[0] == STORE_JOB_SAMPLES;
-    if (!known)
-        wrong(row, VERIFY_UNAUTHENTIC, "it is neither a job nor an approval");
-    else if (failed(store_get_job(&verify->keeper.store, &key, &in)))
-        wrong(row, VERIFY_UNAUTHENTIC, "its seal does not hold");
-    else if (row->key[0] == STORE_JOB_APPROVAL) {
-        const char *text = NULL;
-        enum verify_kind kind = VERIFY_UNAUTHENTIC;
-        if (!verify_jobs_request_holds(verify, key.id, &kind, &text))
-            wrong(row, kind, text);
-    }
+    if (!verify_jobs_row(verify, &key, &kind, &text))
+        wrong(row, kind, text);
     return STATUS_OK;
 }
 
@@ -473,6 +473,7 @@ STATUS verify_rows_walk(struct verify *verify)
     struct verify_place boots_place = {STORE_META, boots, sizeof boots};
     struct verify_place seal_place = {STORE_META, seal, sizeof seal};
 
+    TRY(verify_jobs_erasures(verify));
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         TRY(rows_walk(verify, &kinds[i]));
     TRY(verify_same_end(verify));
