@@ -21,7 +21,7 @@
 #define QUIET_US         1000000
 #define NEAR_US          20000
 #define SLICE_RECORDS    512u
-#define SCHEDULE_US      10000000
+#define SCHEDULE_US      5000000
 #define RECORD_BYTES_MAX ((size_t)ENVELOPE_PLAIN_BYTES_MAX)
 
 void jobs_close(struct jobs **jobs)

@@ -52,6 +52,7 @@ STATUS keeper_store_load_keys(struct keeper *keeper, int64_t now_ms)
     uint8_t ignored[FINGERPRINT_BYTES];
 
     TRY(keyring_new(keeper->root, keeper_environment(keeper), &keeper->ring));
+    keyring_periods_set(keeper->ring, &keeper->settings->periods);
     TRY(db_iterate(keeper->db, STORE_KEYS, NULL, 0, &rows));
     for (; db_iterator_valid(rows); db_iterator_next(rows)) {
         size_t key_size = 0;

@@ -54,6 +54,26 @@ static void settings_read_keys(struct settings *out, const struct config_node *r
     out->origin = config_text(config, signer, "origin", NULL);
 }
 
+/* How long keys encrypt.  An epoch is a day at most: what was sealed in one shares a key. */
+static void settings_read_periods(struct settings *out, const struct config_node *root)
+{
+    struct config *config = out->config;
+    const struct config_node *keys = config_map(config, root, "keys", false);
+    struct keyring_periods *periods = &out->periods;
+
+    periods->kek_ms = KEYRING_KEK_PERIOD_MS;
+    periods->dek_ms = KEYRING_EPOCH_MS;
+    periods->fingerprint_ms = KEYRING_FINGERPRINT_PERIOD_MS;
+    if (keys == NULL)
+        return;
+    periods->kek_ms =
+        config_duration_ms(config, keys, "kek_period", periods->kek_ms, 1000, 730 * DAY_MS);
+    periods->dek_ms =
+        config_duration_ms(config, keys, "dek_period", periods->dek_ms, 1000, KEYRING_EPOCH_MS);
+    periods->fingerprint_ms = config_duration_ms(config, keys, "fingerprint_period",
+                                                 periods->fingerprint_ms, 1000, 1096 * DAY_MS);
+}
+
 static void settings_read_limits(struct settings *out, const struct config_node *root)
 {
     struct config *config = out->config;
@@ -117,6 +137,7 @@ STATUS settings_read(const char *path, struct settings *out_settings, char *erro
         out.policies = config_path(out.config, root, "policies", NULL);
         settings_read_listen(&out, root);
         settings_read_keys(&out, root);
+        settings_read_periods(&out, root);
         settings_read_backup(&out, root);
         settings_read_limits(&out, root);
         status = config_finish(out.config);
@@ -156,6 +177,10 @@ void settings_print(const struct settings *settings, FILE *out)
         (void)fprintf(out, ", path: %s", settings->seal_path);
     settings_hsm_print(&settings->hsm, out);
     (void)fputs("}\n", out);
+    (void)fprintf(out, "keys: {kek_period: %llds, dek_period: %llds, fingerprint_period: %llds}\n",
+                  (long long)(settings->periods.kek_ms / 1000),
+                  (long long)(settings->periods.dek_ms / 1000),
+                  (long long)(settings->periods.fingerprint_ms / 1000));
     (void)fprintf(out, "signer: {key: %s, state: %s, origin: %s}\n", settings->signer_key,
                   settings->signer_state, settings->origin);
     (void)fprintf(out, "policies: %s\n", settings->policies);

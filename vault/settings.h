@@ -19,6 +19,7 @@
 #include "base/http.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "keys/keyring_rotate.h"
 #include "keys/seal.h"
 #include "policies/epoch.h"
 #include "vault/settings_hsm.h"
@@ -57,6 +58,7 @@ struct settings {
     int64_t lease_ms;
     int64_t purge_every_ms; /* How long a deleted row may wait for its bytes to go. */
     enum log_level log_level;
+    struct keyring_periods periods; /* 0: as the ring has them. */
 };
 
 /* `error` gets `file:line: …`. */

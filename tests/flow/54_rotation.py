@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rotation: keys get successors while cards come and go; jobs move what is under the old ones, and
 end in statements whose counts are right, whoever was killed meanwhile."""
+import json
 import os
+import re
 import threading
 import time
 
@@ -339,3 +341,65 @@ def what_cannot_be_rotated_is_refused_with_its_field(system):
         for verb in ("pause", "resume"):
             problem(caller.post(f"/v1/jobs/{name}/{verb}"), 404, "not_found")
         problem(caller.post(f"/v1/jobs/{name}/rate", {"rate": 1}), 404, "not_found")
+
+
+def _say_cli(system, *words, code=0):
+    done = system.cardkeep("keys", *words)
+    equal(done.returncode, code, f"keys {words}: {done.stdout}{done.stderr}")
+    return done
+
+
+def the_command_line_rotates_and_watches_and_pauses(system):
+    tokens = _cards(system, 300)
+    said = _say_cli(system, "rotate", "kek", "--reason", "custodian-left").stdout
+    check(re.fullmatch(r"[1-9]\d* KEKs have a successor, and no record moved\n", said), said)
+    said = _say_cli(system, "rotate", "dek", "--tenant", "demo", "--rate", "200").stdout
+    job = re.search(r"cardkeep keys watch (job_\d+)\n", said)[1]
+    check(" paused " in _say_cli(system, "pause", job).stdout, "paused")
+    at = _job(system, {"job": job})["scanned"]
+    equal(json.loads(_say_cli(system, "watch", job, "--json").stdout)["scanned"], at,
+          "what stands still is not waited for")
+    check(" running " in _say_cli(system, "resume", job).stdout, "resumed")
+    check(job in _say_cli(system, "rate", "--rate", "0", job).stdout, "the rate")
+    done = _say_cli(system, "watch", job)
+    check(re.search(rf"{job} +re-encryption +done +demo +100 %  \d+ scanned, \d+ moved",
+                    done.stdout), done.stdout)
+    equal(done.stderr, "", "no bar where nobody sits")
+    found = json.loads(_say_cli(system, "rotate", "fingerprint", "--tenant", "demo", "--watch",
+                                "--json", "--as", "security-2").stdout)
+    equal((found["state"], found["by"]), ("done", "security-2"), "to its end")
+    check(f"{found['job']} " in _say_cli(system, "jobs").stdout, "in the list")
+    equal(json.loads(_say_cli(system, "jobs", "--json").stdout)["jobs"][-1], found, "as JSON, too")
+    _opens(system, tokens[::100])
+    for words in (("rotate",), ("rotate", "dek", "--rate", "0"), ("pause", "x"), ("rate", job),
+                  ("watch", "job_"), ("resume", "job_1x")):
+        check(_say_cli(system, *words, code=2).stderr, "a sentence")
+    check("There is no such thing" in _say_cli(system, "watch", "job_99999", code=1).stderr,
+          "in the vault's words")
+
+
+def keys_get_successors_by_themselves_when_their_period_is_over(system):
+    """And what a fingerprint key leaves behind moves without anybody's asking."""
+    tokens = _cards(system, 20)
+    before = _card_ids(system, tokens)
+    system.stop("vault")
+    system.edit("vault.yaml", "policies:", "keys: {kek_period: 2s, dek_period: 2s, "
+                "fingerprint_period: 3s}\npolicies:")
+    system.start("vault")
+    # Those of before have the periods that they were made with.
+    _rotate(system, "kek", 200)
+    _ended(system, _rotate(system, "fingerprint"))
+    old = _active(system, "fingerprint")
+    start = system.audit_size()
+    with _Load(system):
+        found = wait_until(lambda: _statements(system, start, old), "it was emptied", JOB_S)
+    check("no fingerprint under key" in found[0]["detail"], f"{found}")
+    check(any(one["by"] == "schedule" and one["key"] == old
+              for one in system.vault("security").get("/v1/jobs").json["jobs"]), "by the schedule")
+    equal(_card_ids(system, tokens), before, "and cards are what they were")
+    check(len(_keys(system, level="kek", state="deactivated")) >= 3, "KEKs were replaced, too")
+    system.stop("vault")
+    system.edit("vault.yaml", "keys: {kek_period: 2s, dek_period: 2s, fingerprint_period: 3s}\n",
+                "")
+    system.start("vault")
+    _opens(system, tokens[::5])

@@ -80,6 +80,9 @@ Test(settings, are_read_with_defaults_and_paths_beside_the_file)
     cr_expect_eq(settings.metrics.port, 0, "no metrics unless they are asked for");
     cr_expect_eq(settings.cvv_cells, CVV_CELL_COUNT);
     cr_expect_eq(settings.lease_ms, 120000);
+    cr_expect_eq(settings.periods.kek_ms, KEYRING_KEK_PERIOD_MS);
+    cr_expect_eq(settings.periods.dek_ms, KEYRING_EPOCH_MS);
+    cr_expect_eq(settings.periods.fingerprint_ms, KEYRING_FINGERPRINT_PERIOD_MS);
     cr_expect_eq(settings.cache_bytes, 256u << 20);
     cr_expect_eq(settings.limits.body_bytes, 1u << 20);
     cr_expect_eq(settings.log_level, LOG_INFO);
@@ -92,6 +95,7 @@ Test(settings, are_read_where_they_differ_from_the_defaults)
                            "user: cardkeep\n" LISTEN "  metrics: {address: \"[::1]:9000\"}\n" KEYS
                            "limits: {connections: 5, in_flight: 6, body: 64KiB, cache: 32MiB,\n"
                            "         cvv_cells: 9, lease: 30s, connections_per_second: 7}\n"
+                           "keys: {kek_period: 30d, dek_period: 1h, fingerprint_period: 60d}\n"
                            "log: {level: error}\n"),
                  WHY_NONE, "%s", error);
     cr_expect_str_eq(settings.data, "/var/lib/vault");
@@ -105,6 +109,9 @@ Test(settings, are_read_where_they_differ_from_the_defaults)
     cr_expect_eq(settings.cache_bytes, 32u << 20);
     cr_expect_eq(settings.cvv_cells, 9u);
     cr_expect_eq(settings.lease_ms, 30000);
+    cr_expect_eq(settings.periods.kek_ms, 30 * KEYRING_EPOCH_MS);
+    cr_expect_eq(settings.periods.dek_ms, 3600 * 1000);
+    cr_expect_eq(settings.periods.fingerprint_ms, 60 * KEYRING_EPOCH_MS);
     cr_expect_str_eq(log_level_names[settings.log_level], "error");
 }
 
@@ -123,6 +130,10 @@ Test(settings, refuse_what_they_do_not_know_or_miss_and_say_where)
          "policies: p\n",
          "seal"},
         {LEAST "speed: high\n", "vault.yaml:8"},
+        {LEAST "keys: {kek_period: 731d}\n", "kek_period"},
+        {LEAST "keys: {dek_period: 25h}\n", "dek_period"},
+        {LEAST "keys: {fingerprint_period: 0s}\n", "fingerprint_period"},
+        {LEAST "keys: {index_period: 1d}\n", "index_period"},
         {LEAST "limits: {lease: 20m}\n", "lease"},
         {LEAST "limits: {lease: 10ms}\n", "lease"},
         {LEAST "limits: {cvv_cells: 0}\n", "cvv_cells"},

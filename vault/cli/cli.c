@@ -17,6 +17,7 @@
 #include "vault/cli/keys.h"
 #include "vault/cli/migrate.h"
 #include "vault/cli/prove.h"
+#include "vault/cli/rotation.h"
 #include "vault/cli/say.h"
 #include "vault/cli/scan.h"
 #include "vault/cli/store_check.h"
@@ -80,6 +81,22 @@ const struct cli_command cli_commands[] = {
      "[--json] [--config FILE] [--as NAME] [--reason TEXT] [--within SECONDS] ID",
      "Ask for a key that nothing depends on to be destroyed.",
      " json config: as: reason: within: ", 1, 1, keys_destroy},
+    {"keys", "rotate",
+     "[--json] [--config FILE] [--as NAME] [--tenant T] [--reason R] [--key ID] [--suite S] "
+     "[--rate N] [--watch] kek|dek|fingerprint",
+     "Give keys successors, and have moved what is under the old ones.",
+     " json config: as: tenant: reason: key: suite: rate: watch ", 1, 1, rotation_rotate},
+    {"keys", "jobs", "[--json] [--config FILE] [--as NAME]", "Show what is being moved, and was.",
+     " json config: as: ", 0, 0, rotation_jobs},
+    {"keys", "watch", "[--json] [--config FILE] [--as NAME] JOB",
+     "Wait for a job's end, with a bar at a terminal.", " json config: as: ", 1, 1, rotation_watch},
+    {"keys", "pause", "[--json] [--config FILE] [--as NAME] JOB", "Pause a job.",
+     " json config: as: ", 1, 1, rotation_pause},
+    {"keys", "resume", "[--json] [--config FILE] [--as NAME] JOB",
+     "Let a job go on that is paused, or that failed.", " json config: as: ", 1, 1,
+     rotation_resume},
+    {"keys", "rate", "[--json] [--config FILE] [--as NAME] --rate N JOB",
+     "Bound a job's records a second.", " json config: as: rate: ", 1, 1, rotation_rate},
     {"keys", "exposure",
      "[--json] [--config FILE] [--from TIME] [--to TIME] [--store DIR --verifier KEY] ID",
      "List the tokens that were sealed or opened under a key, by whom and from where.",
