@@ -52,9 +52,8 @@ struct keeper {
     struct cvv_cells *cvvs;
     uint64_t next_record;
     struct approve_book approvals;
-    int64_t keys_counted_ms; /* key_watch.c's; by the clock that does not jump, both. */
-    int64_t keys_warned_ms;
-    struct jobs *jobs; /* NULL before there was one to look for: jobs.c */
+    int64_t keys_counted_ms, keys_warned_ms; /* key_watch.c's; of the clock that does not jump. */
+    struct jobs *jobs;                       /* NULL before there was one to look for: jobs.c */
 
     int control_fd;
     int front_fd; /* -1: none. */
@@ -93,12 +92,10 @@ struct keeper {
     uint64_t lost_size; /* Of the log, had the batch that failed been committed; 0: unknown. */
     unsigned store_attempts;
     int64_t store_due_ms; /* Of the next one, by the clock that does not jump. */
-
     bool leaving;
     unsigned refusals;
     uint64_t refusals_collapsed;
-    int64_t ticked_ms; /* These two too. */
-    int64_t second_ms;
+    int64_t ticked_ms, second_ms; /* These two too. */
     int64_t last_entry_ms;
 };
 enum keeper_journal { KEEPER_CVV_STORED = 1, KEEPER_CVV_LEASED };

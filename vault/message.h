@@ -100,7 +100,6 @@ struct message_caller {
     char idempotency_key[CONTRACT_IDEMPOTENCY_KEY_MAX + 1]; /* "": none. */
     struct problem problem; /* What is wrong with the request, code NONE when nothing is. */
 };
-
 #define MESSAGE_TEXT_BODY_MAX  16384u
 #define MESSAGE_TEXT_QUERY_MAX 511u
 /* A request that the keeper reads itself: what stands in its path and behind it, and its JSON. */
