@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault/keeper_hsm.h"
 
-#include <assert.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,8 @@
 
 #define ASKED_BYTES_MAX  160u
 #define TOKEN_TEXT_BYTES 160u
-#define TRY_AGAIN_MS     3000 /* After a failure: each try is a process and a log-in. */
+#define FETCH_MS         30000 /* Longer than that process waits for its module. */
+#define TRY_AGAIN_MS     3000  /* After a failure: each try is a process and a log-in. */
 
 struct keeper_hsm {
     int fd; /* -1: none. */
@@ -289,20 +290,29 @@ static STATUS take_blob(struct keeper *keeper, struct cursor *in, int64_t now_ms
     return STATUS_OK;
 }
 
+static STATUS root_read(struct cursor *in, struct secret **out_root)
+{
+    OWNED(secret_free) struct secret *root = NULL;
+    const uint8_t *bytes = cursor_bytes(in, SOURCE_ROOT_BYTES);
+
+    ENSURE(bytes != NULL && cursor_done(in), WHY_FORGED);
+    TRY(secret_new_key(SOURCE_ROOT_BYTES, &root));
+    memcpy(secret_bytes(root), bytes, SOURCE_ROOT_BYTES);
+    secret_protect(root);
+    *out_root = MOVE(root);
+    return STATUS_OK;
+}
+
 static STATUS take_root(struct keeper *keeper, struct cursor *in)
 {
     OWNED(secret_free) struct secret *root = NULL;
     char token[TOKEN_TEXT_BYTES];
 
     token_read(in, token);
-    const uint8_t *bytes = cursor_bytes(in, SOURCE_ROOT_BYTES);
-    ENSURE(bytes != NULL && cursor_done(in), WHY_FORGED);
+    TRY(root_read(in, &root));
     keeper->hsm->problem = (struct pkcs11_problem){0};
     if (keeper->ring != NULL || keeper->seal_shut)
         return STATUS_OK; /* Opened by another, or sealed by hand, in between. */
-    TRY(secret_new_key(SOURCE_ROOT_BYTES, &root));
-    memcpy(secret_bytes(root), bytes, SOURCE_ROOT_BYTES);
-    secret_protect(root);
     log_event(LOG_INFO, "root_unwrapped", "token", token, NULL);
     keeper_seal_give(keeper, &root);
     return STATUS_OK;
@@ -360,6 +370,55 @@ void keeper_hsm_read(struct keeper *keeper, int64_t now_ms)
         log_failure(LOG_ERROR, "hsm_given_up", status, NULL);
         hsm_lost(keeper, false, now_ms);
     }
+}
+
+/* --- Without a loop --- */
+
+static STATUS fetch_answer(struct keeper_hsm *hsm, struct frame *out_frame)
+{
+    struct pollfd fds = {.fd = hsm->fd, .events = POLLIN};
+
+    for (;;) {
+        struct status status = frame_reader_next(hsm->in, out_frame);
+        if (status.why != WHY_NOT_FOUND)
+            return status;
+        ENSURE(poll(&fds, 1, FETCH_MS) == 1, WHY_TIMEOUT);
+        TRY(frame_reader_fill(hsm->in, hsm->fd));
+    }
+}
+
+static STATUS fetch_ask(struct keeper *keeper, const struct seal_record *record,
+                        struct secret **out_root, char *reason, size_t reason_size)
+{
+    struct frame frame;
+    char token[TOKEN_TEXT_BYTES];
+
+    TRY(frame_reader_new(&keeper->hsm->in));
+    TRY(frame_writer_new(HSM_FRAME_BYTES_MAX, &keeper->hsm->out));
+    TRY(hsm_ask(keeper, HSM_UNWRAP, record));
+    TRY(fetch_answer(keeper->hsm, &frame));
+    struct cursor in = cursor_over(frame.body, frame.size);
+    if (frame.type == HSM_FAILED) {
+        (void)cursor_u8(&in);
+        cursor_text(&in, reason, reason_size);
+        return FAIL(WHY_DENIED);
+    }
+    ENSURE(frame.type == HSM_ROOT, WHY_FORGED);
+    token_read(&in, token);
+    return root_read(&in, out_root);
+}
+
+STATUS keeper_hsm_fetch(const struct keeper *keeper, int fd, const struct seal_record *record,
+                        struct secret **out_root, char *reason, size_t reason_size)
+{
+    struct keeper_hsm hsm = {.fd = fd};
+    struct keeper asking = {.settings = keeper->settings, .hsm = &hsm};
+
+    (void)snprintf(reason, reason_size, "the process with the HSM's module gave no answer");
+    struct status status = fetch_ask(&asking, record, out_root, reason, reason_size);
+    frame_reader_free(&hsm.in);
+    frame_writer_free(&hsm.out);
+    return status;
 }
 
 /* --- When --- */

@@ -43,6 +43,11 @@ struct keeper_hsm_asked {
  * one is under way. */
 STATUS keeper_hsm_begin(struct keeper *keeper, const struct keeper_hsm_asked *asked, int64_t now_ms,
                         const char **out_refusal);
+/* For the checker of a store, which has no loop: the root of `record`, from a process of vault/hsm.h
+ * at `fd`.  `reason` gets a sentence. */
+STATUS keeper_hsm_fetch(const struct keeper *keeper, int fd, const struct seal_record *record,
+                        struct secret **out_root, char *reason, size_t reason_size);
+
 /* For GET /v1/seal: what is under way, and what stands in the way; members of an open object. */
 void keeper_hsm_write(const struct keeper *keeper, struct json_writer *writer);
 

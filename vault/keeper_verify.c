@@ -8,11 +8,22 @@
 #include "keys/source.h"
 #include "policies/signer.h"
 #include "vault/keeper_confine.h"
+#include "vault/keeper_hsm.h"
 #include "vault/verify.h"
 
 #define VERIFY_SLOTS      16u
 #define VERIFY_LOCK_BYTES ((VERIFY_SLOTS + 16u) * SECRET_BYTES_MAX)
 #define ROW_BYTES_MAX     (256u * 1024u)
+
+/* What the row says is believed once the root is there; until then it only says whom to ask. */
+static bool seal_is_of_hsm(struct db *db, struct seal_record *out_seal)
+{
+    static const char key[] = "seal";
+    OWNED(buffer_free) struct buffer row = BUFFER(SEAL_ROW_BYTES_MAX);
+
+    return !failed(db_get(db, STORE_META, key, sizeof key, &row)) &&
+           !failed(seal_decode(row.bytes, row.size, out_seal)) && out_seal->kind == SEAL_PKCS11;
+}
 
 static STATUS verify_open(struct verify *verify, char *reason, size_t reason_size)
 {
@@ -44,8 +55,12 @@ static STATUS verify_open(struct verify *verify, char *reason, size_t reason_siz
     TRY(keeper_confine(settings, VERIFY_LOCK_BYTES, &report));
     ENSURE(sodium_init() >= 0, WHY_IO);
     TRY(secret_pool_open(VERIFY_SLOTS));
-    TRY(source_open(&source, &keeper->root, reason, reason_size));
-    return db_open(settings->data, &options, &keeper->db, reason, reason_size);
+    TRY(db_open(settings->data, &options, &keeper->db, reason, reason_size));
+    struct seal_record seal;
+    if (seal_is_of_hsm(keeper->db, &seal) && verify->options->hsm_fd >= 0)
+        return keeper_hsm_fetch(keeper, verify->options->hsm_fd, &seal, &keeper->root, reason,
+                                reason_size);
+    return source_open(&source, &keeper->root, reason, reason_size);
 }
 
 enum keeper_verdict keeper_verify_run(const struct settings *settings,

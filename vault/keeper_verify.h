@@ -46,6 +46,7 @@ struct keeper_verify_options {
     /* Now and then, for a terminal. */
     void (*progress)(void *owner, const char *family, uint64_t rows);
     void *owner;
+    int hsm_fd; /* Of a process of vault/hsm.h; -1: there is none. */
 };
 
 /* Confines this process first.  `out` gets lines for people: what was looked at, the verdict. */

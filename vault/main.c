@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/daemon.h"
@@ -11,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/sandbox.h"
 #include "base/supervise.h"
 #include "base/tls_files.h"
 #include "policies/policy.h"
@@ -194,6 +196,28 @@ static void show_summary(struct buffer *text, bool json, enum keeper_verdict ver
     (void)printf("%s\n", buffer_text(&line));
 }
 
+/* A process with the HSM's module, for what has no supervisor; it leaves with its socket.  -1: there
+ * is no HSM, or no process to be had, which is then said where its root is missing. */
+static int hsm_start(const struct settings *settings)
+{
+    int ends[2];
+
+    if (settings->hsm.module == NULL ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct settings own = *settings;
+        (void)close(ends[0]);
+        _exit(failed(sandbox_die_with_parent()) ? EXIT_FAILURE : hsm_run(&own, ends[1]));
+    }
+    (void)close(ends[1]);
+    if (pid > 0)
+        return ends[0];
+    (void)close(ends[0]);
+    return -1;
+}
+
 static int verify_store(const struct settings *settings, const struct daemon_call *call)
 {
     struct note_key log_key;
@@ -213,6 +237,7 @@ static int verify_store(const struct settings *settings, const struct daemon_cal
         .found = show_finding,
         .progress = terminal ? show_progress : NULL,
         .owner = &json,
+        .hsm_fd = hsm_start(settings),
     };
     enum keeper_verdict verdict = keeper_verify_run(settings, &options, &text);
     if (terminal)

@@ -2,6 +2,7 @@
 """The root is in an HSM: the vault opens by itself, or says what stands in the way."""
 import json
 import os
+import subprocess
 
 import faults
 from harness import VISA, check, equal, problem, wait_until
@@ -331,3 +332,21 @@ def killed_in_the_middle_it_has_one_seal_and_that_opens(system):
             _migrate(system, "pkcs11")
         _cards_open(system)
     system.verified("vault")
+
+
+def _checked(system):
+    return subprocess.run([os.path.join(system.build, "cardkeep-vault"), "--config",
+                           system.path("vault.yaml"), "--verify-store"], env=hsm[0].environment,
+                          capture_output=True, text=True, timeout=60, check=False)
+
+
+def its_store_is_checked_with_the_hsm_and_not_without(system):
+    system.verified("vault")
+    done = _checked(system)
+    equal(done.returncode, 0, f"{done}")
+    check("all of it holds" in done.stdout, done.stdout)
+    hsm[0].remove()
+    done = _checked(system)
+    hsm[0].put_back()
+    equal(done.returncode, 2, f"{done}")
+    check("No token with the label" in done.stdout, done.stdout)

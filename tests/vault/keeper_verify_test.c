@@ -130,7 +130,7 @@ static enum keeper_verdict verify_apart(struct buffer *out)
     cr_assert_geq(child, 0);
     if (child == 0) {
         struct buffer text = BUFFER(16384);
-        struct keeper_verify_options options = {.found = show, .owner = &text};
+        struct keeper_verify_options options = {.found = show, .owner = &text, .hsm_fd = -1};
         enum keeper_verdict found = keeper_verify_run(&settings, &options, &text);
         bool whole = write(ends[1], text.bytes, text.size) == (ssize_t)text.size;
         _exit(whole ? (int)found : 99);
