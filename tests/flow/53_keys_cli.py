@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import re
 import ssl
+import subprocess
 
 import schema
 from custody import (active_key, approve, ask_for, change_key, fresh_key, say, tokens_under)
-from harness import VISA, check, equal, pay, problem, wait_until
+from harness import ROOT, VISA, check, equal, pay, problem, wait_until
 
 
 def people_move_keys_at_the_command_line(system):
@@ -138,6 +140,47 @@ def the_end_of_a_key_is_proven_offline(system):
         equal(done.returncode, 1, f"a changed entry: {done.stdout}")
 
 
+def _typed(system, first, line):
+    """What one types, after the first line of the book, in the folder that it says."""
+    done = subprocess.run(["bash", "-c", f"{first} && {line}"], cwd=system.folder, text=True,
+                          capture_output=True, timeout=120, check=False,
+                          env={**os.environ, "PATH": f"{system.build}:{os.environ['PATH']}"})
+    equal(done.returncode, 0, f"{line}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def the_runbook_is_followed_word_for_word(system):
+    """keys/ROTATE.md, as a new security engineer would: what is in capitals comes from what the
+    commands before have said."""
+    with open(os.path.join(ROOT, "keys/ROTATE.md"), encoding="utf-8") as file:
+        blocks = re.findall(r"```sh\n(.*?)```", file.read(), re.S)
+    lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+    equal(len(lines), 17, f"the steps of the book: {lines}")
+    token, said, known = system.token()["token"], {}, {"TENANT": "demo"}
+    for number, line in enumerate(lines):
+        if "keys compromise" in line:
+            token = system.token()["token"]
+            listed = said["cardkeep keys list --state active"] = _typed(
+                system, lines[0], "cardkeep keys list --state active --purpose card")
+            known["KEY"] = re.search(r"^ *(\d+) +dek +card ", listed, re.M).group(1)
+        for name, value in known.items():
+            line = re.sub(rf"\b{name}\b", value, line)
+        check(not re.search(r"\b(KEY|REQUEST|TENANT)\b", line), f"step {number} is clear: {line}")
+        said[line] = _typed(system, lines[0], line)
+        found = re.match(r"(apr_\d+):", said[line])
+        if found:
+            known["REQUEST"] = found.group(1)
+        if "keys compromise" in line:
+            equal(pay(system, token).json["code"], "key_suspended", "as the book says")
+        if "rotate dek" in line and "compromise" in line:
+            equal(pay(system, token).status, 200, "the cards open again")
+        if "keys destroy" in line:
+            system.verified("vault")
+        if "approve" in line and "destroy" in lines[number - 1]:
+            system.verified("vault")  # Ten seconds for a person.
+    check("no record under key" in said[line], said[line])
+
+
 def the_inventory_is_whole_and_as_its_schema_says(system):
     system.token(cvv="123")
     found = json.loads(say(system, "keys", "inventory", "--json"))
@@ -163,6 +206,25 @@ def the_inventory_is_whole_and_as_its_schema_says(system):
     equal(system.vault("security").get("/v1/inventory").status, 200, "asked by hand")
     problem(system.vault("security").get("/v1/inventory?x=1"), 422, "unknown_field")
     problem(system.vault("shop").get("/v1/inventory"), 403, "denied")
+
+
+def a_period_that_ends_is_said_a_month_before(system):
+    ending = "keys whose period ends within 30 days"
+    check(ending not in say(system, "status"), "a year is left")
+    system.stop("vault")
+    system.edit("vault.yaml", "policies:", "keys: {kek_period: 29d}\npolicies:")
+    system.start("vault")
+    say(system, "keys", "rotate", "kek", "--reason", "scheduled")
+    wait_until(lambda: ending in say(system, "status"), "the status says so")
+    check('"key_ends_soon"' in system.log("vault"), "and the log")
+    found = json.loads(say(system, "keys", "inventory", "--json"))["ending"]
+    kek = active_key(system, "kek")["id"]
+    check(kek in {one["id"] for one in found}, f"and the inventory: {found}")
+    system.stop("vault")
+    system.edit("vault.yaml", "keys: {kek_period: 29d}\npolicies:", "policies:")
+    system.start("vault")
+    say(system, "keys", "rotate", "kek", "--reason", "scheduled")
+    wait_until(lambda: ending not in say(system, "status"), "renewed, it is quiet again")
 
 
 def what_somebody_has_to_do_something_about_is_in_the_status(system):
