@@ -67,7 +67,9 @@ struct verify {
     uint64_t log_generation; /* The keyring's, as it was said last. */
     bool has_seal;           /* The two rows of the meta family. */
     bool has_boots;
-    uint64_t log_erased; /* How many tokens the log says were erased. */
+    int64_t log_erased_ms; /* When it says so last; */
+    int64_t log_purged_ms; /* and when the files were written anew last, 0: never. */
+    uint64_t log_erased;   /* How many tokens the log says were erased. */
 
     struct verify_said_list said[VERIFY_JOB_KINDS]; /* Of requests, jobs and erasures. */
     struct verify_erased *erased;
@@ -116,12 +118,15 @@ struct verify_key {
     enum key_state state; /* As stored; 0: no row. */
     unsigned said;        /* The states that the log allows, as bits; 0: it says nothing. */
     uint64_t seq;         /* The entry that said it. */
+    uint64_t stated;      /* The entry that states that no record is under it; 0: none. */
 };
 /* Loads the ring, and says which rows keep it from being loaded. */
 STATUS verify_keys_load(struct verify *verify, bool *out_loaded);
 /* What the log says of one key, and at the end what the rows say. */
 STATUS verify_keys_entry(struct verify *verify, const char *event, uint64_t key_id, uint64_t seq);
 STATUS verify_keys_end(struct verify *verify);
+/* The entry that states that no record is under the key; 0: none does. */
+uint64_t verify_keys_stated(const struct verify *verify, uint64_t key_id);
 
 /* --- verify_seal.c: the seal's row, and what the log says of it --- */
 void verify_seal_entry(struct verify *verify, const char *event, const char *detail, uint64_t seq);
@@ -145,6 +150,9 @@ STATUS verify_jobs_erasures(struct verify *verify);
 uint64_t verify_jobs_erased(const struct verify *verify, uint64_t record_id, uint64_t key_id,
                             const char *tenant);
 void verify_jobs_free(struct verify *verify);
+
+/* --- verify_marks.c: what erasures leave --- */
+void verify_marks_end(struct verify *verify);
 
 /* --- verify_same.c: how many tokens a card has --- */
 void verify_same_token(struct verify *verify, const uint8_t *fingerprint);

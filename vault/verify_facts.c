@@ -161,6 +161,7 @@ static STATUS token_erased(struct verify_facts *facts, const struct entry *entry
     bool found = false;
 
     facts->verify->log_erased++;
+    facts->verify->log_erased_ms = entry->ms;
     TRY(token_of(facts, entry, entry->object, key, &token, &found));
     if (found && token.state != STORE_TOKEN_ERASED)
         verify_find(facts->verify, &place, VERIFY_ROLLED_BACK,
@@ -179,6 +180,7 @@ static STATUS token_expired(struct verify_facts *facts, const struct entry *entr
     struct store_token token;
 
     facts->verify->log_erased++;
+    facts->verify->log_erased_ms = entry->ms;
     for (size_t i = 0; i < facts->tenant_count && token_is_well_formed(text); i++) {
         TRY(store_key(store, "token", facts->tenants[i], text, 0, key));
         struct status status = store_get_token(store, key, &token);
@@ -419,6 +421,8 @@ STATUS verify_facts_entry(struct verify_facts *facts, const struct json *json, u
         return lease_given(facts, &entry);
     if (strncmp(entry.event, "key.", 4) == 0)
         return entry_key(facts, &entry);
+    if (strcmp(entry.event, "store.purge") == 0)
+        facts->verify->log_purged_ms = entry.ms;
     if (strncmp(entry.event, "seal.", 5) == 0)
         verify_seal_entry(facts->verify, entry.event, entry.detail, seq);
     return STATUS_OK;

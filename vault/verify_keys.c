@@ -123,8 +123,20 @@ STATUS verify_keys_load(struct verify *verify, bool *out_loaded)
     return STATUS_OK;
 }
 
+uint64_t verify_keys_stated(const struct verify *verify, uint64_t key_id)
+{
+    return key_id >= 1 && key_id <= verify->key_count ? verify->keys[key_id - 1].stated : 0;
+}
+
 STATUS verify_keys_entry(struct verify *verify, const char *event, uint64_t key_id, uint64_t seq)
 {
+    struct verify_key *stated = key_at(verify, key_id);
+
+    ENSURE(stated != NULL, WHY_NO_MEMORY);
+    if (strcmp(event, "key.statement") == 0)
+        stated->stated = seq;
+    else if (strcmp(event, "key.activate") == 0)
+        stated->stated = 0; /* From here on there may be new ones. */
     for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
         if (strcmp(event, said[i].event) != 0)
             continue;

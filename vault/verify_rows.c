@@ -77,6 +77,14 @@ static bool record_key(struct verify *verify, struct row *row, const struct stor
     }
     (void)snprintf(out_tenant->name, sizeof out_tenant->name, "%s", info->tenant);
     uint64_t erasure = verify_jobs_erased(verify, id_of(row->key), key_id, info->tenant);
+    uint64_t stated = verify_keys_stated(verify, key_id);
+    if (stated != 0) {
+        (void)snprintf(row->room, sizeof row->room,
+                       "it is under key %" PRIu64 ", and entry %" PRIu64 " states that none is",
+                       key_id, stated);
+        wrong(row, VERIFY_ROLLED_BACK, row->room);
+        return false;
+    }
     if (erasure != 0) {
         (void)snprintf(row->room, sizeof row->room, "erasure %" PRIu64 " has reported it gone",
                        erasure);
@@ -218,6 +226,7 @@ static STATUS check_token(struct verify *verify, struct row *row)
         struct verify_place place = {STORE_FINGERPRINTS, token.fingerprint,
                                      sizeof token.fingerprint};
         verify_find(verify, &place, VERIFY_MISSING, "a live token names it, and it is not there");
+        wrong(row, VERIFY_ORPHANED, "its card's row is not there: it is older, or that is gone");
     }
     return STATUS_OK;
 }
@@ -454,20 +463,6 @@ static STATUS rows_walk(struct verify *verify, const struct kind *kind)
 }
 
 /* What was erased leaves two marks, for ever. */
-static void marks_missing(struct verify *verify)
-{
-    static const char *const marks[] = {ERASE_MARK_RECORDS, ERASE_MARK_UNPURGED};
-    uint64_t value = 0;
-
-    for (size_t i = 0; verify->log_erased > 0 && i < sizeof marks / sizeof marks[0]; i++) {
-        struct verify_place place = {STORE_META, marks[i], strlen(marks[i])};
-        struct status status = store_get_mark(&verify->keeper.store, marks[i], &value);
-        if (status.why == WHY_NOT_FOUND)
-            verify_find(verify, &place, VERIFY_MISSING,
-                        "the log says that tokens were erased, which leaves it");
-    }
-}
-
 STATUS verify_rows_walk(struct verify *verify)
 {
     struct verify_place boots_place = {STORE_META, boots, sizeof boots};
@@ -477,7 +472,7 @@ STATUS verify_rows_walk(struct verify *verify)
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         TRY(rows_walk(verify, &kinds[i]));
     TRY(verify_same_end(verify));
-    marks_missing(verify);
+    verify_marks_end(verify);
     if (!verify->has_boots && verify->log_opens > 0)
         verify_find(verify, &boots_place, VERIFY_MISSING, "the log counts %" PRIu64 " openings",
                     verify->log_opens);
