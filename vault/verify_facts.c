@@ -23,6 +23,7 @@
 #define SWEEP_MS     (3600 * 1000LL) /* How far behind the log a clock may have been. */
 #define TENANTS_MAX  4096u
 #define NAME_BYTES   128u
+#define SEAL_BYTES   4096u
 #define EXPIRY_BYTES (8u + 1u + STORE_KEY_BYTES)
 
 struct open_lease {
@@ -387,6 +388,17 @@ static STATUS entry_job(struct verify_facts *facts, const struct entry *entry, b
     return ended ? verify_jobs_entry(facts->verify, &job) : STATUS_OK;
 }
 
+/* Its detail names custodians, or a token and two persons. */
+static void entry_seal(struct verify_facts *facts, const struct entry *entry)
+{
+    char detail[SEAL_BYTES] = "";
+    uint32_t node = json_member(entry->json, 0, "detail");
+
+    if (node != JSON_NONE && failed(json_string(entry->json, node, detail, sizeof detail, NULL)))
+        detail[0] = '\0';
+    verify_seal_entry(facts->verify, entry->event, detail, entry->seq);
+}
+
 STATUS verify_facts_entry(struct verify_facts *facts, const struct json *json, uint64_t seq)
 {
     struct entry entry = {.json = json, .seq = seq};
@@ -424,7 +436,7 @@ STATUS verify_facts_entry(struct verify_facts *facts, const struct json *json, u
     if (strcmp(entry.event, "store.purge") == 0)
         facts->verify->log_purged_ms = entry.ms;
     if (strncmp(entry.event, "seal.", 5) == 0)
-        verify_seal_entry(facts->verify, entry.event, entry.detail, seq);
+        entry_seal(facts, &entry);
     return STATUS_OK;
 }
 
