@@ -43,7 +43,7 @@ struct keeper_hsm_asked {
  * one is under way. */
 STATUS keeper_hsm_begin(struct keeper *keeper, const struct keeper_hsm_asked *asked, int64_t now_ms,
                         const char **out_refusal);
-/* For the checker of a store, which has no loop: the root of `record`, from a process of vault/hsm.h
+/* For the checker of a store, which has no loop: `record`'s root, from a process of vault/hsm.h
  * at `fd`.  `reason` gets a sentence. */
 STATUS keeper_hsm_fetch(const struct keeper *keeper, int fd, const struct seal_record *record,
                         struct secret **out_root, char *reason, size_t reason_size);

@@ -196,8 +196,8 @@ static void show_summary(struct buffer *text, bool json, enum keeper_verdict ver
     (void)printf("%s\n", buffer_text(&line));
 }
 
-/* A process with the HSM's module, for what has no supervisor; it leaves with its socket.  -1: there
- * is no HSM, or no process to be had, which is then said where its root is missing. */
+/* A process with the HSM's module, for what has no supervisor; it leaves with its socket.  -1: no
+ * HSM, or no process to be had, which is then said where its root is missing. */
 static int hsm_start(const struct settings *settings)
 {
     int ends[2];
