@@ -2,12 +2,15 @@
 """The root key in the hands of five custodians: how they get it, open the vault with any three of
 their shares, and hand it over; every mistake has a sentence, and every attempt is on record."""
 import itertools
+import json
 
 import issuing
 from ceremonies import FIVE, Custodians, root_of, shares_seal, start_sealed, state
 from harness import VISA, check, equal, problem, wait_until
+from rounds import rounds
 from scan import Watch, may_look
 
+SOAK = True
 SIXTH = "custodian-6"
 here = {}  # What one test leaves for the next: custodians, tokens.
 
@@ -200,7 +203,8 @@ def killed_at_any_step_of_init_a_vault_is_as_new(system):
              lambda: [custodians.accept(who) for who in FIVE[1:]],
              lambda: custodians.collect("custodian-1"),
              lambda: [custodians.collect(who) for who in FIVE[1:4]]]
-    for count in range(1, len(steps) + 1):
+    for turn in rounds(len(steps)):
+        count = turn % len(steps) + 1
         custodians.init()
         for step in steps[:count]:
             step()
@@ -226,7 +230,8 @@ def five_custodians_make_a_seal_at_the_command_line(system):
 
 def any_two_shares_open_nothing(system):
     custodians = here["custodians"]
-    for pair in itertools.combinations(FIVE[:4], 2):
+    pairs = itertools.cycle(itertools.combinations(FIVE, 2))
+    for _, pair in zip(rounds(2), pairs):
         for who in pair:
             equal(custodians.give(who).returncode, 0, who)
         found = state(system)
@@ -335,3 +340,92 @@ def shares_that_come_too_slowly_are_forgotten(system):
     system.edit("vault.yaml", ", unseal_within: 1s", "")
     start_sealed(system)
     custodians.unseal(*FIVE[:3])
+
+
+# ---- A new root, and new custodians ----
+
+def _rekey(system, custodians):
+    """Asked by one, approved by another; the ceremony's id."""
+    done = system.cardkeep("rekey", "--json", "--threshold", "2", "--reason", "custodian-left",
+                           *custodians.names)
+    equal(done.returncode, 0, done.stderr)
+    approval = json.loads(done.stdout)["approval"]
+    done = system.cardkeep("approvals", "approve", approval, "--as", "security-2")
+    equal(done.returncode, 0, done.stderr)
+    return state(system)["ceremony"]["id"]
+
+
+def _opens(system, *who):
+    here["custodians"].unseal(*who)
+    equal(system.vault().get(f"/v1/tokens/{here['token']}").status, 200, "its card")
+
+
+def a_new_root_is_asked_for_by_one_and_approved_by_another(system):
+    wanted = {"threshold": 2, "custodians": ["custodian-2", "custodian-3", SIXTH],
+              "within_seconds": 600, "reason": "custodian-left"}
+    problem(_post(system, "security", "rekey", {**wanted, "threshold": 4}), 422, "invalid_field",
+            "/threshold")
+    answer = _post(system, "security", "rekey", wanted)
+    equal((answer.status, answer.json["detail"]), (202, wanted), f"{answer!r}")
+    check("ceremony" not in state(system), "nothing begins by that")
+    problem(_post(system, "security-2", "rekey", wanted), 409, "state_conflict")
+    path = f"/v1/approvals/{answer.json['approval']}"
+    problem(system.vault("security").post(path), 409, "state_conflict")
+    answer = system.vault("security-2").post(path)
+    equal((answer.status, answer.json["result"]["ceremony"]["kind"]), (200, "rekey"), f"{answer!r}")
+    entry = [entry for entry in _entries(system, "seal.rekey") if entry["outcome"] == "ok"][-1]
+    asked = entry["asked"]
+    equal((entry["actor"], asked["by"]), ("security-2", "security"), "both in one entry")
+    check(entry["certificate"] != asked["certificate"], "with their certificates")
+    ceremony = answer.json["result"]["ceremony"]["id"]
+    problem(_post(system, "custodian-1", "accept", {
+        "ceremony": ceremony, "public_key": "ckpub1", "duty": "accepted"}), 422, "invalid_field",
+            "/public_key")
+    equal(_post(system, "security-2", "cancel", {"ceremony": ceremony}).status, 200, "its end")
+
+
+def killed_at_any_step_of_rekey_the_old_shares_open(system):
+    new = Custodians(system, ["custodian-2", "custodian-3", SIXTH])
+    steps = [lambda: None, lambda: new.accept(SIXTH),
+             lambda: [new.accept(who) for who in new.names[:2]],
+             lambda: [new.collect(who) for who in new.names[:2]]]
+    for turn in rounds(len(steps)):
+        _rekey(system, new)
+        for step in steps[:turn % len(steps) + 1]:
+            step()
+        found = _killed(system)
+        equal((found["state"], found["threshold"], found["custodians"], "ceremony" in found),
+              ("sealed", 3, FIVE, False), "the old seal")
+        if new.shares:
+            done = new.give("custodian-2")
+            check("of another set" in done.stderr, f"a share that never was in force: {done}")
+        _opens(system, *FIVE[:3])
+
+
+def with_the_last_proof_the_new_shares_are_in_force_and_the_old_ones_dead(system):
+    old, new = here["custodians"], Custodians(system, ["custodian-2", "custodian-3", SIXTH])
+    before = state(system)
+    ceremony = _rekey(system, new)
+    for who in new.names:
+        new.accept(who)
+    for who in new.names[:2]:
+        new.collect(who)
+    equal(system.cardkeep("seal").returncode, 0, "sealed in the middle of it")
+    problem(_post(system, SIXTH, "confirm", {"ceremony": ceremony, "digest": "0" * 64}), 503,
+            "sealed")
+    _opens(system, "custodian-1", "custodian-4", "custodian-5")
+    equal(new.collect(SIXTH), True, "the last one")
+    after = state(system)
+    equal((after["state"], after["threshold"], after["custodians"]), ("open", 2, new.names),
+          "the new seal, and it stayed open")
+    check(after["set"] != before["set"], "another set")
+    equal(system.vault().get(f"/v1/tokens/{here['token']}").status, 200, "its card")
+    equal(_restart(system)["state"], "sealed", "the state")
+    for who in ("custodian-2", "custodian-3"):
+        done = old.give(who)
+        check("of another set" in done.stderr, f"an old share: {done.stderr}")
+    done = old.give("custodian-1")
+    check("no custodian of this vault's seal" in done.stderr, f"who has left: {done.stderr}")
+    here["custodians"] = new
+    here["old"] = old
+    _opens(system, SIXTH, "custodian-2")
