@@ -12,21 +12,23 @@
 #include "base/own.h"
 #include "policies/audit_tree.h"
 #include "policies/epoch.h"
+#include "policies/verify_keys.h"
 
 /* No JSON text has more values than half its bytes. */
 #define NODES_MAX (AUDIT_ENTRY_BYTES_MAX / 2u)
 
 struct audit_verify {
     char origin[NOTE_NAME_BYTES_MAX];
-    struct note_key key;
-    bool has_key;                    /* Without one no signature is asked. */
+    struct verify_keys keys;         /* Without any no signature is asked. */
     struct merkle_frontier frontier; /* Of the entries seen. */
     struct checkpoint ahead;         /* Of more entries than were seen yet. */
     bool waits;                      /* `ahead` does. */
-    uint32_t ahead_epoch;
-    uint64_t row_size;  /* Under which the checkpoint at hand is kept, where it is of a store. */
-    uint64_t note_size; /* Of the note row that its frontier's row has to follow. */
-    bool note_alone;    /* It did not yet. */
+    struct buffer ahead_note;        /* Its bytes: who may sign is judged where its entries end. */
+    uint64_t compared_size;          /* Of the checkpoint that was held against the entries last. */
+    uint64_t foreign_at; /* Entries seen when the first came that no key at hand signed. */
+    uint64_t row_size;   /* Under which the checkpoint at hand is kept, where it is of a store. */
+    uint64_t note_size;  /* Of the note row that its frontier's row has to follow. */
+    bool note_alone;     /* It did not yet. */
     struct json_node *nodes;
     bool no_memory; /* There is no verdict, then. */
     struct audit_verdict verdict;
@@ -61,26 +63,69 @@ STATUS audit_verify_new(const char *origin, const struct note_key *key, struct a
     verify->nodes = calloc(NODES_MAX, sizeof *verify->nodes);
     ENSURE(verify->nodes != NULL, WHY_NO_MEMORY);
     memcpy(verify->origin, origin, strlen(origin));
-    verify->has_key = key != NULL;
+    verify->ahead_note = BUFFER(NOTE_BYTES_MAX);
     if (key != NULL)
-        verify->key = *key;
+        TRY(verify_keys_trust(&verify->keys, key));
     verify->verdict.epoch = 1;
     *out = MOVE(verify);
     return STATUS_OK;
+}
+
+STATUS audit_verify_trust(struct audit_verify *verify, const struct note_key *key)
+{
+    assert(verify->keys.count > 0); /* Else no signature is asked. */
+    return verify_keys_trust(&verify->keys, key);
 }
 
 void audit_verify_free(struct audit_verify **verify)
 {
     if (*verify == NULL)
         return;
+    buffer_free(&(*verify)->ahead_note);
     free((*verify)->nodes);
     free(*verify);
     *verify = NULL;
 }
 
+static STATUS checkpoint_open(const struct audit_verify *verify, const void *note, size_t size,
+                              struct checkpoint *out_checkpoint, uint32_t *out_epoch)
+{
+    const char *text = NULL;
+    size_t text_size = 0;
+
+    if (verify->keys.count > 0)
+        return verify_keys_open(&verify->keys, note, size, verify->origin, out_checkpoint,
+                                out_epoch);
+    TRY(note_peek(note, size, &text, &text_size));
+    TRY(checkpoint_parse(text, text_size, out_checkpoint));
+    *out_epoch = epoch_of(verify->origin, out_checkpoint->origin);
+    return *out_epoch != 0 ? STATUS_OK : FAIL(WHY_CONFLICT);
+}
+
+/* Its root is right; is it by who signs here? */
+static void compare_keys(struct audit_verify *verify, const struct checkpoint *checkpoint,
+                         bool known)
+{
+    verify->compared_size = checkpoint->size;
+    struct status status = verify->keys.count == 0
+                               ? STATUS_OK
+                               : verify_keys_checkpoint(&verify->keys, checkpoint->size, known);
+
+    if (failed(status))
+        trouble(verify, AUDIT_PART_CHECKPOINT, checkpoint->size,
+                "others have signed before entry %" PRIu64
+                ", and no entry says that the key at hand follows theirs",
+                checkpoint->size);
+    if (failed(status) || !known)
+        return;
+    verify->verdict.checkpoints++;
+    verify->verdict.signed_size = checkpoint->size;
+    verify->verdict.keys = verify->keys.changes;
+}
+
 /* The tree has reached the size of `checkpoint`. */
 static void compare(struct audit_verify *verify, const struct checkpoint *checkpoint,
-                    uint32_t epoch)
+                    uint32_t epoch, bool known)
 {
     uint8_t root[MERKLE_HASH_BYTES];
 
@@ -98,8 +143,43 @@ static void compare(struct audit_verify *verify, const struct checkpoint *checkp
                 checkpoint->size);
         return;
     }
-    verify->verdict.checkpoints++;
-    verify->verdict.signed_size = checkpoint->size;
+    compare_keys(verify, checkpoint, known);
+}
+
+/* Keys may have come and gone since it was given. */
+static void compare_ahead(struct audit_verify *verify)
+{
+    struct checkpoint checkpoint = {0};
+    uint32_t epoch = 0;
+
+    verify->waits = false;
+    struct status status = checkpoint_open(verify, verify->ahead_note.bytes,
+                                           verify->ahead_note.size, &checkpoint, &epoch);
+    if (failed(status) && status.why != WHY_NOT_FOUND)
+        trouble(verify, AUDIT_PART_CHECKPOINT, verify->ahead.size,
+                "the checkpoint of %" PRIu64 " entries is by a key that signs no more",
+                verify->ahead.size);
+    else
+        compare(verify, &checkpoint, epoch, !failed(status));
+}
+
+/* What an entry says of the keys that its log is signed with. */
+static void keys_read(struct audit_verify *verify, const struct json *json, uint64_t seq)
+{
+    static const char *const names[] = {"event", "object", "detail"};
+    char texts[3][SUCCESSION_DETAIL_MAX] = {"", "", ""};
+
+    if (verify->keys.count == 0 ||
+        (!json_equals(json, json_member(json, 0, names[0]), SUCCESSION_EVENT) &&
+         !json_equals(json, json_member(json, 0, names[0]), SUCCESSION_RETIRE_EVENT)))
+        return;
+    for (unsigned i = 0; i < 3; i++)
+        if (failed(
+                json_string(json, json_member(json, 0, names[i]), texts[i], sizeof texts[i], NULL)))
+            texts[i][0] = '\0'; /* As good as none. */
+    if (failed(verify_keys_entry(&verify->keys, texts[0], texts[1], texts[2], seq)))
+        trouble(verify, AUDIT_PART_ENTRY, seq,
+                "entry %" PRIu64 " names signing keys in a way that the old key did not sign", seq);
 }
 
 /* What an entry says of its log: that it went on from an older store, in another epoch. */
@@ -149,24 +229,9 @@ void audit_verify_entry(struct audit_verify *verify, const void *entry, size_t s
     merkle_add(&verify->frontier, leaf);
     verify->verdict.entries++;
     epoch_read(verify, &json, seq);
-    if (verify->waits && verify->ahead.size == verify->frontier.size) {
-        verify->waits = false;
-        compare(verify, &verify->ahead, verify->ahead_epoch);
-    }
-}
-
-static STATUS checkpoint_open(const struct audit_verify *verify, const void *note, size_t size,
-                              struct checkpoint *out_checkpoint, uint32_t *out_epoch)
-{
-    const char *text = NULL;
-    size_t text_size = 0;
-
-    if (verify->has_key)
-        return epoch_open(note, size, verify->origin, &verify->key, out_checkpoint, out_epoch);
-    TRY(note_peek(note, size, &text, &text_size));
-    TRY(checkpoint_parse(text, text_size, out_checkpoint));
-    *out_epoch = epoch_of(verify->origin, out_checkpoint->origin);
-    return *out_epoch != 0 ? STATUS_OK : FAIL(WHY_CONFLICT);
+    keys_read(verify, &json, seq);
+    if (verify->waits && verify->ahead.size == verify->frontier.size && !troubled(verify))
+        compare_ahead(verify);
 }
 
 void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size_t size)
@@ -178,12 +243,15 @@ void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size
     if (troubled(verify))
         return;
     struct status status = checkpoint_open(verify, note, size, &checkpoint, &epoch);
-    if (failed(status) && status.why != WHY_CONFLICT) {
+    bool known = status.why != WHY_NOT_FOUND;
+    if (!known && !verify->keys.foreign)
+        verify->foreign_at = seen;
+    if (known && failed(status) && status.why != WHY_CONFLICT) {
         trouble(verify, AUDIT_PART_CHECKPOINT, verify->row_size,
                 "a checkpoint at or after entry %" PRIu64 " does not carry a good signature", seen);
         return;
     }
-    if (failed(status)) {
+    if (known && failed(status)) {
         trouble(verify, AUDIT_PART_CHECKPOINT, verify->row_size,
                 "what was signed at or after entry %" PRIu64 " is no checkpoint of this log", seen);
         return;
@@ -194,11 +262,13 @@ void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size
         return;
     }
     if (checkpoint.size == seen) {
-        compare(verify, &checkpoint, epoch);
+        compare(verify, &checkpoint, epoch, known);
         return;
     }
+    buffer_clear(&verify->ahead_note);
+    buffer_add(&verify->ahead_note, note, size);
+    verify->no_memory = verify->no_memory || failed(buffer_status(&verify->ahead_note));
     verify->ahead = checkpoint;
-    verify->ahead_epoch = epoch;
     verify->waits = true;
 }
 
@@ -208,6 +278,10 @@ void audit_verify_end(struct audit_verify *verify, struct audit_verdict *out_ver
         trouble(verify, AUDIT_PART_ENTRY, verify->frontier.size,
                 "the log ends before entry %" PRIu64 ", but %" PRIu64 " were signed",
                 verify->frontier.size, verify->ahead.size);
+    else if (verify->keys.foreign && !verify->keys.proven)
+        trouble(verify, AUDIT_PART_CHECKPOINT, verify->compared_size,
+                "a checkpoint at or after entry %" PRIu64 " does not carry a good signature",
+                verify->foreign_at);
     else if (verify->verdict.checkpoints == 0)
         trouble(verify, AUDIT_PART_CHECKPOINT, 0,
                 "the log has no signed checkpoint (it ends before entry %" PRIu64 ")",
@@ -283,7 +357,7 @@ static void walk_checkpoints(struct walk *walk, bool at_end)
         } else {
             audit_verify_checkpoint(verify, value, value_bytes);
             /* Under another size than its own, it would be found where it does not sign. */
-            uint64_t signs = verify->waits ? verify->ahead.size : verify->verdict.signed_size;
+            uint64_t signs = verify->waits ? verify->ahead.size : verify->compared_size;
             if (signs != size)
                 trouble(verify, AUDIT_PART_CHECKPOINT, size,
                         "the checkpoint kept for %" PRIu64 " entries is another", size);

@@ -27,6 +27,7 @@ struct audit_verdict {
     uint8_t root[MERKLE_HASH_BYTES];
     uint32_t epoch;       /* 1, or how often its store was exchanged for an older one, and 1. */
     uint64_t epoch_entry; /* The entry that says so last; 0 in epoch 1. */
+    uint32_t keys;        /* Entries that say that another key signs from now on. */
     char trouble[256];    /* "" when good; else what, and at which seq. */
     enum audit_part part; /* Where the trouble is: its row, or the first of those that it may be. */
     uint64_t at;
@@ -34,6 +35,10 @@ struct audit_verdict {
 
 /* Without a `key` (NULL) no signature is asked: what is left is whether the rows agree. */
 STATUS audit_verify_new(const char *origin, const struct note_key *key, struct audit_verify **out);
+/* One more key to believe: of a log whose signer changed keys, the next one beside the old.  Without
+ * it the log itself must say, under the old one's signature, that the next one follows; with the
+ * next one alone, that it followed.  WHY_LIMIT. */
+STATUS audit_verify_trust(struct audit_verify *verify, const struct note_key *key);
 void audit_verify_free(struct audit_verify **verify);
 /* Checks that it is a JSON object whose seq is the next one; adds its leaf. */
 void audit_verify_entry(struct audit_verify *verify, const void *entry, size_t size);

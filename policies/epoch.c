@@ -133,21 +133,30 @@ STATUS epoch_origin(const char *origin, uint32_t epoch, char out[static NOTE_NAM
 STATUS epoch_open(const void *note, size_t size, const char *origin, const struct note_key *key,
                   struct checkpoint *out_checkpoint, uint32_t *out_epoch)
 {
+    return epoch_open_any(note, size, origin, key, 1, out_checkpoint, out_epoch);
+}
+
+STATUS epoch_open_any(const void *note, size_t size, const char *origin,
+                      const struct note_key *keys, unsigned key_count,
+                      struct checkpoint *out_checkpoint, uint32_t *out_epoch)
+{
     struct checkpoint claimed = {0};
-    struct note_key own = *key;
+    struct note_key own[EPOCH_KEYS_MAX];
     const char *text = NULL;
     size_t text_size = 0;
     char name[NOTE_NAME_BYTES_MAX];
 
-    /* What it says it is decides under which name the one key must have signed it. */
+    assert(key_count <= EPOCH_KEYS_MAX);
+    memcpy(own, keys, key_count * sizeof *keys);
+    /* What it says it is decides under which name a key must have signed it. */
     TRY(note_peek(note, size, &text, &text_size));
     bool is_checkpoint = !failed(checkpoint_parse(text, text_size, &claimed));
     uint32_t epoch = is_checkpoint ? epoch_of(origin, claimed.origin) : 0;
-    if (epoch > 1) {
-        TRY(epoch_origin(key->name, epoch, name));
-        note_key_rename(key, name, &own);
+    for (unsigned i = 0; epoch > 1 && i < key_count; i++) {
+        TRY(epoch_origin(keys[i].name, epoch, name));
+        note_key_rename(&keys[i], name, &own[i]);
     }
-    TRY(note_open(note, size, &own, 1, &text, &text_size));
+    TRY(note_open(note, size, own, key_count, &text, &text_size));
     ENSURE(epoch != 0, WHY_CONFLICT);
     *out_checkpoint = claimed;
     *out_epoch = epoch;

@@ -64,5 +64,10 @@ STATUS epoch_origin(const char *origin, uint32_t epoch, char out[static NOTE_NAM
  * WHY_BAD_INPUT: as note_open(); WHY_CONFLICT: signed, and no checkpoint of this log. */
 STATUS epoch_open(const void *note, size_t size, const char *origin, const struct note_key *key,
                   struct checkpoint *out_checkpoint, uint32_t *out_epoch);
+/* The same of a log that has come to several keys; one good signature is enough. */
+#define EPOCH_KEYS_MAX 8u
+STATUS epoch_open_any(const void *note, size_t size, const char *origin,
+                      const struct note_key *keys, unsigned key_count,
+                      struct checkpoint *out_checkpoint, uint32_t *out_epoch);
 
 #endif

@@ -24,6 +24,7 @@ static const char dash[] = "\xe2\x80\x94 ";
 
 static_assert(PUBLIC_BYTES == crypto_sign_PUBLICKEYBYTES, "public key size");
 static_assert(SIGNATURE_BYTES == crypto_sign_BYTES, "signature size");
+static_assert(SIGNATURE_BYTES == NOTE_SIGNATURE_BYTES, "signature size");
 
 /* A run of text inside a note. */
 struct piece {
@@ -217,34 +218,57 @@ void note_key_text(const struct note_key *key, char *out, size_t out_size)
     encode_base64(typed, sizeof typed, out + name_size + 2 + 2 * ID_BYTES);
 }
 
-STATUS note_sign(const char *text, size_t size, const struct note_key *key,
-                 const struct secret *seed, struct buffer *out)
+STATUS note_key_sign(const struct note_key *key, const struct secret *seed, const void *bytes,
+                     size_t size, uint8_t out_signature[static NOTE_SIGNATURE_BYTES])
 {
-    ENSURE(size > 0 && text[size - 1] == '\n' && text_good(text, size), WHY_BAD_INPUT);
-    ENSURE(secret_size(seed) == crypto_sign_SEEDBYTES, WHY_BAD_INPUT);
-
-    char encoded[ENCODE_BASE64_SIZE(ED25519_BYTES)];
-    size_t line_size = DASH_BYTES + strlen(key->name) + 1 + sizeof encoded;
-    ENSURE(size + 1 + line_size <= NOTE_BYTES_MAX, WHY_LIMIT);
-
     OWNED(secret_free) struct secret *pair = NULL;
     uint8_t public_key[PUBLIC_BYTES];
+
+    ENSURE(secret_size(seed) == crypto_sign_SEEDBYTES, WHY_BAD_INPUT);
     TRY(key_pair(seed, public_key, &pair));
-    /* A note signed with another key than it names would be lost on every reader. */
+    /* What is signed with another key than it names would be lost on every reader. */
     ENSURE(memcmp(public_key, key->public_key, sizeof public_key) == 0, WHY_BAD_INPUT);
+    crypto_sign_detached(out_signature, NULL, bytes, size, secret_peek(pair));
+    return STATUS_OK;
+}
 
+bool note_key_verifies(const struct note_key *key, const void *bytes, size_t size,
+                       const uint8_t signature[static NOTE_SIGNATURE_BYTES])
+{
+    return crypto_sign_verify_detached(signature, bytes, size, key->public_key) == 0;
+}
+
+/* One signature line. */
+STATUS note_cosign(const char *text, size_t size, const struct note_key *key,
+                   const struct secret *seed, struct buffer *out)
+{
+    char encoded[ENCODE_BASE64_SIZE(ED25519_BYTES)];
     uint8_t blob[ED25519_BYTES];
-    memcpy(blob, key->id, ID_BYTES);
-    crypto_sign_detached(blob + ID_BYTES, NULL, (const uint8_t *)text, size, secret_peek(pair));
-    encode_base64(blob, sizeof blob, encoded);
 
-    buffer_add(out, text, size);
-    buffer_add_text(out, "\n");
+    ENSURE(out->size + DASH_BYTES + strlen(key->name) + 1 + sizeof encoded <= NOTE_BYTES_MAX,
+           WHY_LIMIT);
+    memcpy(blob, key->id, ID_BYTES);
+    TRY(note_key_sign(key, seed, text, size, blob + ID_BYTES));
+    encode_base64(blob, sizeof blob, encoded);
     buffer_add_text(out, dash);
     buffer_add_text(out, key->name);
     buffer_add_text(out, " ");
     buffer_add_text(out, encoded);
     buffer_add_text(out, "\n");
+    return buffer_status(out);
+}
+
+STATUS note_sign(const char *text, size_t size, const struct note_key *key,
+                 const struct secret *seed, struct buffer *out)
+{
+    struct buffer note OWNED(buffer_free) = BUFFER(NOTE_BYTES_MAX);
+
+    ENSURE(size > 0 && text[size - 1] == '\n' && text_good(text, size), WHY_BAD_INPUT);
+    buffer_add(&note, text, size);
+    buffer_add_text(&note, "\n");
+    TRY(buffer_status(&note));
+    TRY(note_cosign(text, size, key, seed, &note));
+    buffer_add(out, note.bytes, note.size);
     return buffer_status(out);
 }
 
@@ -265,33 +289,63 @@ static STATUS note_split(struct piece note, struct piece *out_text, struct piece
     return FAIL(WHY_BAD_INPUT);
 }
 
+/* As long as a whole note could make it: signatures of other types are long. */
+#define BLOB_BYTES_MAX (NOTE_BYTES_MAX / 4 * 3)
+
+/* Whose a signature line is, and its key's id with the signature. */
+static STATUS line_read(struct piece line, struct piece *out_name,
+                        uint8_t blob[static BLOB_BYTES_MAX], size_t *out_size)
+{
+    ENSURE(line.size > DASH_BYTES && memcmp(line.text, dash, DASH_BYTES) == 0, WHY_BAD_INPUT);
+    line.text += DASH_BYTES;
+    line.size -= DASH_BYTES;
+    ENSURE(cut(&line, ' ', out_name) && name_good(*out_name), WHY_BAD_INPUT);
+    TRY(base64_read(line, blob, BLOB_BYTES_MAX, out_size));
+    ENSURE(*out_size > ID_BYTES, WHY_BAD_INPUT);
+    return STATUS_OK;
+}
+
+static bool is_of(const struct note_key *key, struct piece name, const uint8_t *id)
+{
+    return strlen(key->name) == name.size && memcmp(key->name, name.text, name.size) == 0 &&
+           memcmp(key->id, id, ID_BYTES) == 0;
+}
+
 /* One signature line: of a key that we know and good, of another key, or a reason to refuse. */
 static STATUS line_check(struct piece line, struct piece text, const struct note_key *keys,
                          unsigned key_count, bool *known)
 {
     struct piece name = {0};
-    ENSURE(line.size > DASH_BYTES && memcmp(line.text, dash, DASH_BYTES) == 0, WHY_BAD_INPUT);
-    line.text += DASH_BYTES;
-    line.size -= DASH_BYTES;
-    ENSURE(cut(&line, ' ', &name) && name_good(name), WHY_BAD_INPUT);
-
-    /* As long as a whole note could make it: signatures of other types are long. */
-    uint8_t blob[NOTE_BYTES_MAX / 4 * 3];
+    uint8_t blob[BLOB_BYTES_MAX];
     size_t blob_size = 0;
-    TRY(base64_read(line, blob, sizeof blob, &blob_size));
-    ENSURE(blob_size > ID_BYTES, WHY_BAD_INPUT);
 
+    TRY(line_read(line, &name, blob, &blob_size));
     for (unsigned i = 0; i < key_count; i++) {
-        if (strlen(keys[i].name) != name.size || memcmp(keys[i].name, name.text, name.size) != 0 ||
-            memcmp(keys[i].id, blob, ID_BYTES) != 0)
+        if (!is_of(&keys[i], name, blob))
             continue;
         ENSURE(blob_size == ED25519_BYTES, WHY_FORGED);
-        int rc = crypto_sign_verify_detached(blob + ID_BYTES, (const uint8_t *)text.text, text.size,
-                                             keys[i].public_key);
-        ENSURE(rc == 0, WHY_FORGED);
+        ENSURE(note_key_verifies(&keys[i], text.text, text.size, blob + ID_BYTES), WHY_FORGED);
         *known = true;
     }
     return STATUS_OK;
+}
+
+bool note_names(const void *note, size_t size, const struct note_key *key)
+{
+    struct piece text = {0};
+    struct piece lines = {0};
+    struct piece line = {0};
+
+    if (failed(note_split((struct piece){note, size}, &text, &lines)))
+        return false;
+    for (unsigned i = 0; i < NOTE_SIGNATURES_MAX && cut(&lines, '\n', &line); i++) {
+        struct piece name = {0};
+        uint8_t blob[BLOB_BYTES_MAX];
+        size_t blob_size = 0;
+        if (!failed(line_read(line, &name, blob, &blob_size)) && is_of(key, name, blob))
+            return true;
+    }
+    return false;
 }
 
 STATUS note_peek(const void *note, size_t size, const char **out_text, size_t *out_text_size)

@@ -9,6 +9,7 @@
 #ifndef POLICIES_NOTE_H
 #define POLICIES_NOTE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
@@ -16,9 +17,10 @@
 #include "base/status.h"
 #include "policies/merkle.h"
 
-#define NOTE_NAME_BYTES_MAX 128u
-#define NOTE_BYTES_MAX      16384u
-#define NOTE_SIGNATURES_MAX 64u
+#define NOTE_NAME_BYTES_MAX  128u
+#define NOTE_BYTES_MAX       16384u
+#define NOTE_SIGNATURES_MAX  64u
+#define NOTE_SIGNATURE_BYTES 64u
 
 /* A verifier key: `name+hex8(id)+base64(0x01 | public key)`. */
 struct note_key {
@@ -44,6 +46,19 @@ void note_key_text(const struct note_key *key, char *out, size_t out_size);
 /* Appends text, an empty line and the signature line.  `text` ends in a line feed. */
 STATUS note_sign(const char *text, size_t size, const struct note_key *key,
                  const struct secret *seed, struct buffer *out);
+
+/* Appends one more signature line to a note of the same text, which note_sign() has made. */
+STATUS note_cosign(const char *text, size_t size, const struct note_key *key,
+                   const struct secret *seed, struct buffer *out);
+/* True when the note has a signature line of this key, good or bad. */
+bool note_names(const void *note, size_t size, const struct note_key *key);
+
+/* Bytes that are no note, for another purpose: who signs sees to it that they cannot be a note's
+ * text. */
+STATUS note_key_sign(const struct note_key *key, const struct secret *seed, const void *bytes,
+                     size_t size, uint8_t out_signature[static NOTE_SIGNATURE_BYTES]);
+bool note_key_verifies(const struct note_key *key, const void *bytes, size_t size,
+                       const uint8_t signature[static NOTE_SIGNATURE_BYTES]);
 
 /* Lends the signed text when at least one signature is by one of `keys` and none of theirs is bad.
  * WHY_FORGED otherwise, WHY_BAD_INPUT when it is no note. */

@@ -14,6 +14,7 @@
 #ifndef POLICIES_SIGNER_H
 #define POLICIES_SIGNER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
@@ -21,6 +22,7 @@
 #include "base/status.h"
 #include "policies/epoch.h"
 #include "policies/note.h"
+#include "policies/succession.h"
 
 /* Frames.  Signer -> log owner: HELLO once at start (encoded frontier as last signed, u16-counted
  * verifier key, and from epoch 2 on its fork), CHECKPOINT (note), REFUSED (u64 size: where leaves
@@ -33,7 +35,26 @@ enum signer_frame {
     SIGNER_SIGN,
     SIGNER_CHECKPOINT,
     SIGNER_REFUSED,
-    SIGNER_FORK
+    SIGNER_FORK,
+    SIGNER_KEY,
+    SIGNER_KEYS
+};
+
+/* What a SIGNER_KEY (u8 step, u64 size) asks for; each is answered by SIGNER_KEYS, and can be asked
+ * again by an owner that does not know whether it was done.  A wrong one ends the signer. */
+enum signer_step {
+    SIGNER_STEP_ASK = 1, /* How things stand. */
+    SIGNER_STEP_MAKE,    /* A next key is made, which signs nothing yet. */
+    SIGNER_STEP_OVERLAP, /* It signs, too, once what is signed reaches `size`. */
+    SIGNER_STEP_RETIRE   /* It signs alone, and the first one is wiped. */
+};
+
+/* Its keys, by the names of the first epoch. */
+struct signer_keys {
+    struct succession succession; /* `from` signs; `to` is the next, and named by it. */
+    bool has_next;
+    bool both;        /* Both sign. */
+    int64_t since_ms; /* When `from` was made. */
 };
 
 struct signer_options {
@@ -62,5 +83,10 @@ STATUS signer_key_create(const char *path, const char *origin, struct note_key *
 /* The log owner's side of HELLO.  *out_fork says which epoch it is in, and where that began. */
 STATUS signer_hello_parse(const struct frame *frame, struct checkpoint *out_last,
                           struct note_key *out_key, struct epoch_fork *out_fork);
+
+/* The log owner's side of SIGNER_KEY and SIGNER_KEYS.  WHY_BAD_INPUT, also where the next key is
+ * not signed by the first. */
+STATUS signer_keys_ask(struct frame_writer *writer, enum signer_step step, uint64_t size);
+STATUS signer_keys_parse(const struct frame *frame, struct signer_keys *out_keys);
 
 #endif

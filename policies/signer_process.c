@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policies/signer_process.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@ static const struct call_rule remembering[] = {
     CALL(rename, "whole or not at all"),
     CALL(renameat, "the same"),
     CALL(renameat2, "the same"),
+    CALL(unlink, "a key that was half-made goes"),
+    CALL(unlinkat, "the same"),
 };
 static const struct call_list memory_file = CALL_LIST(remembering);
 
@@ -22,8 +25,14 @@ const struct call_list *const signer_process_calls[] = {&calls_always, &memory_f
 static STATUS signer_confine(const struct signer_process *process,
                              struct sandbox_report *out_report)
 {
+    char next[4096];
+    int size = snprintf(next, sizeof next, "%s.next", process->options.key_path);
+
+    ENSURE(size > 0 && (size_t)size < sizeof next, WHY_LIMIT);
     const struct landlock_path paths[] = {
         {process->options.key_path, LANDLOCK_READ},
+        {next, LANDLOCK_READ},
+        {process->options.key_path, LANDLOCK_OF_FILE}, /* Its next one, which takes its place. */
         {process->options.state_path, LANDLOCK_READ},
         {process->options.state_path, LANDLOCK_OF_FILE}, /* Its next one, until it is renamed. */
         {"/etc/ssl/openssl.cnf", LANDLOCK_READ},         /* The host's providers. */

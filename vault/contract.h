@@ -30,6 +30,7 @@
 #define CONTRACT_PATH_APPROVALS "/v1/approvals"
 #define CONTRACT_PATH_KEYS      "/v1/keys"
 #define CONTRACT_PATH_INVENTORY "/v1/inventory"
+#define CONTRACT_PATH_SIGNER    "/v1/signer"
 #define CONTRACT_PATH_ROTATIONS "/v1/rotations"
 #define CONTRACT_PATH_JOBS      "/v1/jobs"
 #define CONTRACT_PATH_ERASURES  "/v1/erasures"

@@ -31,6 +31,8 @@ void keeper_sign_detach(struct keeper *keeper)
     keeper->signer_fd = -1;
     keeper->signer_greeted = false;
     keeper->signing = false;
+    keeper->keys_known = false;
+    keeper->keys_asked = false;
 }
 
 /* Offers the signer the tree that the operator's statement names; it answers with another HELLO. */
@@ -113,6 +115,7 @@ static STATUS sign_checkpoint(struct keeper *keeper, const struct frame *frame)
 
     ENSURE(keeper->signer_greeted && keeper->signing, WHY_FORGED);
     TRY(note_open(frame->body, frame->size, &keeper->signer_key, 1, &text, &size));
+    TRY(keeper_rotate_check(keeper, frame->body, frame->size));
     TRY(checkpoint_parse(text, size, &checkpoint));
     keeper->signing = false;
     keeper->signed_size = checkpoint.size;
@@ -131,6 +134,8 @@ static STATUS sign_frame(struct keeper *keeper, const struct frame *frame)
         return sign_hello(keeper, frame);
     if (frame->type == SIGNER_CHECKPOINT)
         return sign_checkpoint(keeper, frame);
+    if (frame->type == SIGNER_KEYS)
+        return keeper_rotate_take(keeper, frame);
     ENSURE(frame->type == SIGNER_REFUSED, WHY_FORGED);
     ENSURE(keeper->signer_greeted, WHY_CONFLICT); /* It does not take the statement either. */
     keeper->next_leaf = cursor_u64(&in);
@@ -191,9 +196,11 @@ static STATUS sign_ask(struct keeper *keeper)
 
 void keeper_sign_tick(struct keeper *keeper)
 {
+    keeper_rotate_tick(keeper, clock_now_ms());
     if (keeper->signed_size == audit_log_size(keeper->log))
         keeper->signed_ms = clock_monotonic_ms();
-    else if (keeper->signer_fd >= 0 && keeper->signer_greeted && !keeper->signing) {
+    else if (keeper->signer_fd >= 0 && keeper->signer_greeted && !keeper->signing &&
+             !keeper->keys_asked) {
         struct status status = sign_ask(keeper);
         if (failed(status)) {
             bool gone = status.why == WHY_NOT_FOUND; /* That it ended is no failure of ours. */

@@ -76,6 +76,7 @@ static STATUS store_read(struct keeper *keeper)
     uint64_t last_record = 0;
 
     TRY(audit_log_open(keeper->db, &store_audit, keeper->settings->origin, &keeper->log));
+    TRY(keeper_rotate_load(keeper));
     if (keeper->ring == NULL)
         return keeper_seal_read(keeper);
     TRY(store_last_record(&keeper->store, &last_record));

@@ -86,6 +86,8 @@ enum message_type {
     MESSAGE_JOB_PAUSE,      /* POST /v1/jobs/{id}/pause, and so on */
     MESSAGE_JOB_RESUME,
     MESSAGE_JOB_RATE,
+    MESSAGE_SIGNER_STATE,   /* GET /v1/signer */
+    MESSAGE_SIGNER_ROTATE,  /* POST /v1/signer/rotate */
     MESSAGE_TYPE_END
 };
 #define MESSAGE_TEXT_QUESTIONS MESSAGE_AUDIT_HEAD

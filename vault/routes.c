@@ -51,6 +51,8 @@ static const struct route routes[] = {
     {"POST", CONTRACT_PATH_ERASURES, MESSAGE_ERASE_ASK, request_read_text},
     {"GET", CONTRACT_PATH_ERASURES, MESSAGE_ERASURES, request_read_text},
     {"GET", PATH_ERASURE, MESSAGE_ERASURE, request_read_text},
+    {"GET", CONTRACT_PATH_SIGNER, MESSAGE_SIGNER_STATE, request_read_text},
+    {"POST", CONTRACT_PATH_SIGNER "/rotate", MESSAGE_SIGNER_ROTATE, request_read_text},
     {"GET", CONTRACT_PATH_APPROVALS, MESSAGE_APPROVALS, request_read_text},
     {"POST", PATH_APPROVAL, MESSAGE_APPROVE, request_read_text},
     {"DELETE", PATH_APPROVAL, MESSAGE_APPROVE_CANCEL, request_read_text},

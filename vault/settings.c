@@ -52,6 +52,10 @@ static void settings_read_keys(struct settings *out, const struct config_node *r
     out->signer_key = config_path(config, signer, "key", NULL);
     out->signer_state = config_path(config, signer, "state", NULL);
     out->origin = config_text(config, signer, "origin", NULL);
+    out->signer_overlap_ms =
+        config_duration_ms(config, signer, "overlap", 30 * DAY_MS, 1000, 366 * DAY_MS);
+    out->signer_period_ms =
+        config_duration_ms(config, signer, "period", 365 * DAY_MS, 1000, 3660 * DAY_MS);
 }
 
 /* How long keys encrypt.  An epoch is a day at most: what was sealed in one shares a key. */
@@ -177,12 +181,19 @@ void settings_print(const struct settings *settings, FILE *out)
         (void)fprintf(out, ", path: %s", settings->seal_path);
     settings_hsm_print(&settings->hsm, out);
     (void)fputs("}\n", out);
+<<<<<<< HEAD
     (void)fprintf(out, "keys: {kek_period: %llds, dek_period: %llds, fingerprint_period: %llds}\n",
                   (long long)(settings->periods.kek_ms / 1000),
                   (long long)(settings->periods.dek_ms / 1000),
                   (long long)(settings->periods.fingerprint_ms / 1000));
     (void)fprintf(out, "signer: {key: %s, state: %s, origin: %s}\n", settings->signer_key,
                   settings->signer_state, settings->origin);
+=======
+    (void)fprintf(out, "signer: {key: %s, state: %s, origin: %s, overlap: %llds, period: %llds}\n",
+                  settings->signer_key, settings->signer_state, settings->origin,
+                  (long long)(settings->signer_overlap_ms / 1000),
+                  (long long)(settings->signer_period_ms / 1000));
+>>>>>>> 9753919 (wip-rot)
     (void)fprintf(out, "policies: %s\n", settings->policies);
     if (settings->backup_folder != NULL)
         (void)fprintf(out, "backup: {folder: %s, keep: %u, every: %llds}\n",

@@ -2,11 +2,13 @@
 /* The log twice: is it whole, and, where it is, what does it say of the rows? */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/encode.h"
 #include "base/json.h"
 #include "base/own.h"
 #include "policies/audit_verify.h"
+#include "policies/rotation.h"
 #include "vault/verify.h"
 
 /* No JSON text has more values than half its bytes. */
@@ -48,7 +50,7 @@ static void log_trouble(struct verify *verify, const struct audit_verdict *verdi
     verify_find(verify, &place, VERIFY_UNAUTHENTIC, "%s", verdict->trouble);
 }
 
-/* Of the state family only two rows are ever written. */
+/* Of the state family only these rows are ever written. */
 static STATUS state_walk(struct verify *verify)
 {
     OWNED(db_iterator_free) struct db_iterator *rows = NULL;
@@ -59,7 +61,8 @@ static STATUS state_walk(struct verify *verify)
         const uint8_t *key = db_iterator_key(rows, &size);
         struct verify_place place = {STORE_AUDIT_STATE, key, size};
         bool known = (size == 8 && memcmp(key, "frontier", 8) == 0) ||
-                     (size == 5 && memcmp(key, "epoch", 5) == 0);
+                     (size == 5 && memcmp(key, "epoch", 5) == 0) ||
+                     (size == strlen(ROTATION_ROW) && memcmp(key, ROTATION_ROW, size) == 0);
         if (!known)
             verify_find(verify, &place, VERIFY_UNAUTHENTIC, "no row of that name is ever written");
         verify_count(verify, STORE_AUDIT_STATE);
