@@ -181,19 +181,14 @@ void settings_print(const struct settings *settings, FILE *out)
         (void)fprintf(out, ", path: %s", settings->seal_path);
     settings_hsm_print(&settings->hsm, out);
     (void)fputs("}\n", out);
-<<<<<<< HEAD
     (void)fprintf(out, "keys: {kek_period: %llds, dek_period: %llds, fingerprint_period: %llds}\n",
                   (long long)(settings->periods.kek_ms / 1000),
                   (long long)(settings->periods.dek_ms / 1000),
                   (long long)(settings->periods.fingerprint_ms / 1000));
-    (void)fprintf(out, "signer: {key: %s, state: %s, origin: %s}\n", settings->signer_key,
-                  settings->signer_state, settings->origin);
-=======
     (void)fprintf(out, "signer: {key: %s, state: %s, origin: %s, overlap: %llds, period: %llds}\n",
                   settings->signer_key, settings->signer_state, settings->origin,
                   (long long)(settings->signer_overlap_ms / 1000),
                   (long long)(settings->signer_period_ms / 1000));
->>>>>>> 9753919 (wip-rot)
     (void)fprintf(out, "policies: %s\n", settings->policies);
     if (settings->backup_folder != NULL)
         (void)fprintf(out, "backup: {folder: %s, keep: %u, every: %llds}\n",
