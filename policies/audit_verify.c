@@ -10,16 +10,16 @@
 
 #include "base/json.h"
 #include "base/own.h"
+#include "policies/audit_keys.h"
 #include "policies/audit_tree.h"
 #include "policies/epoch.h"
-#include "policies/verify_keys.h"
 
 /* No JSON text has more values than half its bytes. */
 #define NODES_MAX (AUDIT_ENTRY_BYTES_MAX / 2u)
 
 struct audit_verify {
     char origin[NOTE_NAME_BYTES_MAX];
-    struct verify_keys keys;         /* Without any no signature is asked. */
+    struct audit_keys keys;          /* Without any no signature is asked. */
     struct merkle_frontier frontier; /* Of the entries seen. */
     struct checkpoint ahead;         /* Of more entries than were seen yet. */
     bool waits;                      /* `ahead` does. */
@@ -65,7 +65,7 @@ STATUS audit_verify_new(const char *origin, const struct note_key *key, struct a
     memcpy(verify->origin, origin, strlen(origin));
     verify->ahead_note = BUFFER(NOTE_BYTES_MAX);
     if (key != NULL)
-        TRY(verify_keys_trust(&verify->keys, key));
+        TRY(audit_keys_trust(&verify->keys, key));
     verify->verdict.epoch = 1;
     *out = MOVE(verify);
     return STATUS_OK;
@@ -74,7 +74,7 @@ STATUS audit_verify_new(const char *origin, const struct note_key *key, struct a
 STATUS audit_verify_trust(struct audit_verify *verify, const struct note_key *key)
 {
     assert(verify->keys.count > 0); /* Else no signature is asked. */
-    return verify_keys_trust(&verify->keys, key);
+    return audit_keys_trust(&verify->keys, key);
 }
 
 void audit_verify_free(struct audit_verify **verify)
@@ -94,8 +94,8 @@ static STATUS checkpoint_open(const struct audit_verify *verify, const void *not
     size_t text_size = 0;
 
     if (verify->keys.count > 0)
-        return verify_keys_open(&verify->keys, note, size, verify->origin, out_checkpoint,
-                                out_epoch);
+        return audit_keys_open(&verify->keys, note, size, verify->origin, out_checkpoint,
+                               out_epoch);
     TRY(note_peek(note, size, &text, &text_size));
     TRY(checkpoint_parse(text, text_size, out_checkpoint));
     *out_epoch = epoch_of(verify->origin, out_checkpoint->origin);
@@ -107,9 +107,8 @@ static void compare_keys(struct audit_verify *verify, const struct checkpoint *c
                          bool known)
 {
     verify->compared_size = checkpoint->size;
-    struct status status = verify->keys.count == 0
-                               ? STATUS_OK
-                               : verify_keys_checkpoint(&verify->keys, checkpoint->size, known);
+    struct status status =
+        verify->keys.count == 0 ? STATUS_OK : audit_keys_checkpoint(&verify->keys, known);
 
     if (failed(status))
         trouble(verify, AUDIT_PART_CHECKPOINT, checkpoint->size,
@@ -177,7 +176,7 @@ static void keys_read(struct audit_verify *verify, const struct json *json, uint
         if (failed(
                 json_string(json, json_member(json, 0, names[i]), texts[i], sizeof texts[i], NULL)))
             texts[i][0] = '\0'; /* As good as none. */
-    if (failed(verify_keys_entry(&verify->keys, texts[0], texts[1], texts[2], seq)))
+    if (failed(audit_keys_entry(&verify->keys, texts[0], texts[1], texts[2])))
         trouble(verify, AUDIT_PART_ENTRY, seq,
                 "entry %" PRIu64 " names signing keys in a way that the old key did not sign", seq);
 }
@@ -436,14 +435,33 @@ static STATUS verify_state(struct audit_verify *verify, struct db *db, unsigned 
     return STATUS_OK;
 }
 
+STATUS audit_verify_opens(const struct audit_verify *verify, const void *note, size_t size,
+                          struct checkpoint *out_checkpoint)
+{
+    uint32_t epoch = 0;
+
+    return checkpoint_open(verify, note, size, out_checkpoint, &epoch);
+}
+
 STATUS audit_verify_store(struct db *db, const struct audit_families *families, const char *origin,
                           const struct note_key *key, struct audit_verdict *out_verdict)
+{
+    struct audit_trust trust = {.keys = key, .count = key == NULL ? 0 : 1};
+
+    return audit_verify_store_by(db, families, origin, &trust, out_verdict);
+}
+
+STATUS audit_verify_store_by(struct db *db, const struct audit_families *families,
+                             const char *origin, const struct audit_trust *trust,
+                             struct audit_verdict *out_verdict)
 {
     OWNED(audit_verify_free) struct audit_verify *verify = NULL;
     OWNED(db_iterator_free) struct db_iterator *checkpoints = NULL;
     OWNED(db_iterator_free) struct db_iterator *entries = NULL;
 
-    TRY(audit_verify_new(origin, key, &verify));
+    TRY(audit_verify_new(origin, trust->count == 0 ? NULL : trust->keys, &verify));
+    for (unsigned i = 1; i < trust->count; i++)
+        TRY(audit_verify_trust(verify, &trust->keys[i]));
     TRY(db_iterate(db, families->checkpoints, NULL, 0, &checkpoints));
     TRY(db_iterate(db, families->entries, NULL, 0, &entries));
     struct walk walk = {.verify = verify, .entries = entries, .checkpoints = checkpoints};

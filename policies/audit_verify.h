@@ -35,9 +35,9 @@ struct audit_verdict {
 
 /* Without a `key` (NULL) no signature is asked: what is left is whether the rows agree. */
 STATUS audit_verify_new(const char *origin, const struct note_key *key, struct audit_verify **out);
-/* One more key to believe: of a log whose signer changed keys, the next one beside the old.  Without
- * it the log itself must say, under the old one's signature, that the next one follows; with the
- * next one alone, that it followed.  WHY_LIMIT. */
+/* One more key to believe: of a log whose signer changed keys, the next beside the old.  Without it
+ * the log itself must say, under the old one's signature, that the next one follows; with the next
+ * one alone, that it followed.  WHY_LIMIT. */
 STATUS audit_verify_trust(struct audit_verify *verify, const struct note_key *key);
 void audit_verify_free(struct audit_verify **verify);
 /* Checks that it is a JSON object whose seq is the next one; adds its leaf. */
@@ -46,6 +46,9 @@ void audit_verify_entry(struct audit_verify *verify, const void *entry, size_t s
  * are remembered (at most one waits), so feed checkpoints in order of size, each before the entry
  * with its size as seq. */
 void audit_verify_checkpoint(struct audit_verify *verify, const void *note, size_t size);
+/* Opens a checkpoint by the keys that are believed by now. */
+STATUS audit_verify_opens(const struct audit_verify *verify, const void *note, size_t size,
+                          struct checkpoint *out_checkpoint);
 /* Ends it.  A log without any checkpoint, or with a checkpoint beyond its last entry (truncation),
  * is not good. Entries behind the last checkpoint are counted but not signed yet. */
 void audit_verify_end(struct audit_verify *verify, struct audit_verdict *out_verdict);
@@ -53,5 +56,13 @@ void audit_verify_end(struct audit_verify *verify, struct audit_verdict *out_ver
 /* All of it over a store opened read-only. */
 STATUS audit_verify_store(struct db *db, const struct audit_families *families, const char *origin,
                           const struct note_key *key, struct audit_verdict *out_verdict);
+/* The same with several keys to believe: one log's, that changed its signing key. */
+struct audit_trust {
+    const struct note_key *keys; /* By the log's first name. */
+    unsigned count;
+};
+STATUS audit_verify_store_by(struct db *db, const struct audit_families *families,
+                             const char *origin, const struct audit_trust *trust,
+                             struct audit_verdict *out_verdict);
 
 #endif

@@ -125,17 +125,15 @@ void rotation_write(const struct rotation *rotation, const struct signer_keys *k
 {
     struct json_writer writer = json_writer_over(out);
     char key[SUCCESSION_KEY_MAX];
+    bool under_way = rotation->under_way && !same_key(&rotation->to, &keys->succession.from);
 
     json_begin_object(&writer);
     note_key_text(&keys->succession.from, key, sizeof key);
     json_put_member(&writer, "key", key);
     put_time(&writer, "created_at", keys->since_ms);
     put_time(&writer, "due_at", rotation_due_ms(keys, times));
-    json_put_member(&writer, "state",
-                    !rotation->under_way ? "alone"
-                    : keys->both         ? "both"
-                                         : "announced");
-    if (rotation->under_way) {
+    json_put_member(&writer, "state", !under_way ? "alone" : keys->both ? "both" : "announced");
+    if (under_way) {
         note_key_text(&rotation->to, key, sizeof key);
         json_put_member(&writer, "next", key);
         put_time(&writer, "overlap_until", rotation->until_ms);

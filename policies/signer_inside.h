@@ -25,6 +25,7 @@ struct signer {
     struct secret *seed;
     struct note_key next_key; /* Likewise. */
     struct secret *next_seed; /* NULL: there is none. */
+    int64_t next_since_ms;
     enum signer_phase phase;
     int64_t since_ms;                   /* When the first was made. */
     struct merkle_frontier signed_last; /* As in the state file. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The seeds' files, and how one takes the place of the other.  Beside `KEY` lies `KEY.next` from the
- * day that a next key was asked for: first it signs nothing, then both sign, then it becomes `KEY`,
+/* The seeds' files, and how one takes the place of the other.  Beside `KEY` lies `KEY.next` from
+ * the day that a next key was asked for: first it signs nothing, then both sign, then it becomes `KEY`,
  * over the bytes of the old one.  The state file says which; each step can be begun again. */
 #include <assert.h>
 #include <errno.h>
@@ -144,9 +144,12 @@ static STATUS retire_finish(struct signer *signer)
     } else {
         ENSURE(errno == ENOENT, WHY_IO);
     }
+    /* One that this process made lies in no file that it may read (signer_process.c). */
     secret_free(&signer->seed);
-    secret_free(&signer->next_seed);
-    TRY(seed_read(signer->options->key_path, &signer->seed, &signer->since_ms));
+    signer->seed = MOVE(signer->next_seed);
+    signer->since_ms = signer->next_since_ms;
+    if (signer->seed == NULL)
+        TRY(seed_read(signer->options->key_path, &signer->seed, &signer->since_ms));
     signer->phase = SIGNER_ALONE;
     TRY(signer_keys_name(signer));
     return signer_state_save(signer);
@@ -155,7 +158,6 @@ static STATUS retire_finish(struct signer *signer)
 STATUS signer_keys_load(struct signer *signer)
 {
     char next[PATH_BYTES_MAX];
-    int64_t next_since_ms = 0;
 
     if (signer->phase == SIGNER_RETIRING) {
         signer->frontier = signer->signed_last;
@@ -163,7 +165,7 @@ STATUS signer_keys_load(struct signer *signer)
     }
     TRY(seed_read(signer->options->key_path, &signer->seed, &signer->since_ms));
     TRY(path_with(signer, ".next", next));
-    struct status status = seed_read(next, &signer->next_seed, &next_since_ms);
+    struct status status = seed_read(next, &signer->next_seed, &signer->next_since_ms);
     if (failed(status) && signer->phase == SIGNER_BOTH)
         return status;
     return signer_keys_name(signer);
@@ -189,6 +191,7 @@ static STATUS next_make(struct signer *signer)
     ENSURE(rename(made, next) == 0, WHY_IO);
     TRY(signer_file_sync_folder(next));
     signer->next_seed = MOVE(seed);
+    signer->next_since_ms = clock_now_ms();
     return signer_keys_name(signer);
 }
 

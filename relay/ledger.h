@@ -37,7 +37,7 @@ enum ledger_family {
     LEDGER_AUDIT_CHECKPOINTS,
     LEDGER_AUDIT_STATE,
     LEDGER_EXPIRIES, /* time, family, key -> nothing: what goes when (ledger_sweep.h). */
-    LEDGER_META, /* "vault_epoch" -> u64: vault_epoch.h. */
+    LEDGER_META,     /* "vault_epoch" -> u64: vault_epoch.h. */
     LEDGER_FAMILY_COUNT
 };
 

@@ -21,6 +21,7 @@
 #include "relay/ledger_sweep.h"
 #include "relay/reload.h"
 #include "relay/sign.h"
+#include "relay/signer_routes.h"
 
 #define SECRET_SLOTS            4096u
 #define LOCK_BYTES              (SECRET_SLOTS * (SECRET_BYTES_MAX + 64u) + (64u << 10))
@@ -61,7 +62,8 @@ static void on_api_call(void *owner, struct http_call *call)
     const struct settings_destination *bound = http_tag(call);
 
     if (bound == NULL &&
-        (audit_routes_call(&serve->relay, call) || backup_routes_call(&serve->relay, call)))
+        (audit_routes_call(&serve->relay, call) || backup_routes_call(&serve->relay, call) ||
+         signer_routes_call(&serve->relay, call)))
         return;
     accept_call(&serve->relay, call, bound);
 }
@@ -236,6 +238,8 @@ static STATUS open_state(struct serve *serve)
     TRY(supervise_receive(serve->control_fd, &index, &fd));
     TRY(sign_open(relay->loop, relay->ledger, fd, &settings->accept, &relay->sign, serve->error,
                   sizeof serve->error));
+    sign_set_times(relay->sign, &(struct rotation_times){settings->signer_overlap_ms,
+                                                         settings->signer_period_ms});
     struct ledger_entry start = {.op.apply = ledger_rows_entry_apply,
                                  .entry = life_entry(serve, "audit.start")};
     ledger_run(relay->ledger, &start.op);

@@ -236,6 +236,10 @@ static STATUS read_all(struct settings *settings)
         settings->signer_key = config_path(config, signer, "key", NULL);
         settings->signer_state = config_path(config, signer, "state", NULL);
         settings->signer_origin = config_text(config, signer, "origin", NULL);
+        settings->signer_overlap_ms =
+            config_duration_ms(config, signer, "overlap", 30 * DAY_MS, 1000, 366 * DAY_MS);
+        settings->signer_period_ms =
+            config_duration_ms(config, signer, "period", 365 * DAY_MS, 1000, 3660 * DAY_MS);
     }
     settings->policies = config_path(config, root, "policies", NULL);
     read_backup(settings, root);
@@ -324,7 +328,9 @@ void settings_describe(const struct settings *settings, struct buffer *out)
     buffer_format(out, "  reload: %llds\n", (long long)(settings->tls_every_ms / 1000));
     buffer_format(out, "vault: {address: \"%s:%u\", name: %s}\n", settings->vault_host,
                   (unsigned)settings->vault_port, settings->vault_name);
-    buffer_format(out, "signer: {origin: %s}\n", settings->signer_origin);
+    buffer_format(out, "signer: {origin: %s, overlap: %llds, period: %llds}\n",
+                  settings->signer_origin, (long long)(settings->signer_overlap_ms / 1000),
+                  (long long)(settings->signer_period_ms / 1000));
     buffer_format(out, "policies: %s\n", settings->policies);
     if (settings->backup_folder != NULL)
         buffer_format(out, "backup: {folder: %s, keep: %u, every: %llds}\n",

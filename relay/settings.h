@@ -57,6 +57,8 @@ struct settings {
     const char *signer_key;
     const char *signer_state;
     const char *signer_origin;
+    int64_t signer_overlap_ms;     /* Of two signing keys, while one follows the other. */
+    int64_t signer_period_ms;      /* After which another is asked for. */
     struct epoch_statement accept; /* From the command line: an older ledger may go on. */
     const char *policies;
     const char *backup_folder; /* NULL: no backups. */

@@ -14,50 +14,10 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "policies/signer.h"
+#include "relay/sign_inside.h"
 
 #define WRITER_BYTES_MAX (1u << 20)
 #define LEAVES_MAX       4096u
-#define ERROR_MAX        512u
-
-enum sign_state {
-    SIGN_WAITS_FOR_HELLO,
-    SIGN_CHECKS, /* The ledger's writer compares. */
-    SIGN_RESTS,
-    SIGN_READS, /* The writer collects leaves. */
-    SIGN_WAITS_FOR_NOTE,
-    SIGN_STORES, /* The writer keeps the note. */
-    SIGN_BROKEN, /* No signer, or one that cannot be worked with. */
-};
-
-struct sign {
-    struct ledger_op op; /* First, so that an op pointer is this.  One at a time is out. */
-
-    /* Handed back and forth with the op. */
-    struct checkpoint last; /* What the signer signed last, by its own word. */
-    struct epoch_fork fork;
-    const struct epoch_statement *accept; /* At the start only. */
-    char error[ERROR_MAX];
-    uint64_t next_leaf;
-    uint64_t log_size;
-    uint64_t stored_size; /* Of the newest checkpoint in the store. */
-    struct buffer leaves;
-    struct buffer note;
-
-    /* The loop's alone. */
-    struct loop *loop;
-    struct ledger *ledger;
-    enum sign_state state;
-    bool op_is_out;
-    bool finishing; /* The writer has ended: its steps run here. */
-    int next_fd;    /* A new signer's, while the op is out; else -1. */
-    int fd;
-    struct loop_watch *watch;
-    struct frame_reader *reader;
-    struct frame_writer *writer;
-    struct note_key key;
-};
-
-static_assert(offsetof(struct sign, op) == 0, "sign_of() is a cast");
 
 static struct sign *sign_of(struct ledger_op *op)
 {
@@ -66,8 +26,9 @@ static struct sign *sign_of(struct ledger_op *op)
 
 static void handle_frames(struct sign *sign);
 
-static void detach(struct sign *sign)
+void sign_detach(struct sign *sign)
 {
+    sign_keys_lost(sign);
     loop_watch_free(&sign->watch);
     frame_reader_free(&sign->reader);
     frame_writer_free(&sign->writer);
@@ -90,14 +51,14 @@ static STATUS prepare(struct sign *sign, int fd)
 
 static void on_writable(void *owner);
 
-static void flush(struct sign *sign)
+void sign_flush(struct sign *sign)
 {
     struct status status = frame_flush(sign->writer, sign->fd);
 
     if (status.why == WHY_BUSY)
         loop_watch_writable(sign->watch, on_writable);
     else if (failed(status))
-        detach(sign); /* The supervisor brings another. */
+        sign_detach(sign); /* The supervisor brings another. */
 }
 
 static void on_writable(void *owner)
@@ -105,7 +66,7 @@ static void on_writable(void *owner)
     struct sign *sign = owner;
 
     if (sign->writer != NULL)
-        flush(sign);
+        sign_flush(sign);
 }
 
 /* --- Steps on the ledger's writer --- */
@@ -136,7 +97,7 @@ static STATUS check_apply(struct ledger_op *op, struct ledger *ledger, struct db
     }
     sign->next_leaf = sign->last.size;
     sign->stored_size = stored_size(ledger_log(ledger));
-    return STATUS_OK;
+    return rotation_load(ledger_db(ledger), LEDGER_AUDIT_STATE, &sign->rotation);
 }
 
 /* What the operator's statement names, for the signer; and, where it does not fit, what would. */
@@ -188,8 +149,7 @@ static STATUS store_apply(struct ledger_op *op, struct ledger *ledger, struct db
 
 static void on_home(struct ledger_op *op);
 
-static void submit(struct sign *sign, enum sign_state state,
-                   STATUS (*apply)(struct ledger_op *, struct ledger *, struct db_batch *))
+void sign_submit(struct sign *sign, enum sign_state state, sign_apply_fn apply)
 {
     assert(!sign->op_is_out);
     sign->op.apply = apply;
@@ -217,13 +177,13 @@ static void send_leaves(struct sign *sign)
         sign->next_leaf += sign->leaves.size / MERKLE_HASH_BYTES;
     }
     if (sign->next_leaf < sign->log_size) {
-        submit(sign, SIGN_READS, read_apply);
+        sign_submit(sign, SIGN_READS, read_apply);
     } else if (sign->next_leaf > sign->stored_size) {
         frame_begin(sign->writer, SIGNER_SIGN, 0);
         if (!failed(frame_end(sign->writer)))
             sign->state = SIGN_WAITS_FOR_NOTE;
     }
-    flush(sign);
+    sign_flush(sign);
 }
 
 static void on_home(struct ledger_op *op)
@@ -245,12 +205,14 @@ static void on_home(struct ledger_op *op)
             log_failure(LOG_ERROR, "log_not_signed", op->status, "detail", sign->error, NULL);
         sign->stored_size = 0; /* Signed again, and stored then. */
         if (was == SIGN_CHECKS || op->status.why == WHY_CONFLICT)
-            detach(sign);
+            sign_detach(sign);
         else
             sign->state = SIGN_RESTS;
         return;
     }
     sign->state = SIGN_RESTS;
+    if (was == SIGN_ROTATES)
+        sign_keys_home(sign);
     if (was == SIGN_READS)
         send_leaves(sign);
     else
@@ -264,11 +226,12 @@ static STATUS take_note(struct sign *sign, const struct frame *frame)
 
     ENSURE(sign->state == SIGN_WAITS_FOR_NOTE, WHY_BAD_INPUT);
     TRY(note_open(frame->body, frame->size, &sign->key, 1, &text, &size));
+    TRY(sign_keys_check(sign, frame->body, frame->size));
     buffer_clear(&sign->note);
     buffer_add(&sign->note, frame->body, frame->size);
     TRY(buffer_status(&sign->note));
     sign->state = SIGN_RESTS;
-    submit(sign, SIGN_STORES, store_apply);
+    sign_submit(sign, SIGN_STORES, store_apply);
     return STATUS_OK;
 }
 
@@ -278,15 +241,18 @@ static STATUS take_frame(struct sign *sign, const struct frame *frame)
     case SIGNER_HELLO:
         ENSURE(sign->state == SIGN_WAITS_FOR_HELLO, WHY_BAD_INPUT);
         TRY(signer_hello_parse(frame, &sign->last, &sign->key, &sign->fork));
-        submit(sign, SIGN_CHECKS, check_apply);
+        sign_submit(sign, SIGN_CHECKS, check_apply);
         return STATUS_OK;
     case SIGNER_CHECKPOINT:
         return take_note(sign, frame);
+    case SIGNER_KEYS:
+        return sign_keys_take(sign, frame);
     case SIGNER_REFUSED:
         return FAIL(WHY_CONFLICT);
     case SIGNER_LEAVES:
     case SIGNER_SIGN:
     case SIGNER_FORK:
+    case SIGNER_KEY:
     default:
         return FAIL(WHY_BAD_INPUT);
     }
@@ -305,7 +271,7 @@ static void handle_frames(struct sign *sign)
             status = take_frame(sign, &frame);
         if (failed(status)) {
             log_failure(LOG_ERROR, "signer_not_understood", status, NULL);
-            detach(sign);
+            sign_detach(sign);
         }
     }
 }
@@ -316,7 +282,7 @@ static void on_readable(void *owner)
 
     struct status status = frame_reader_fill(sign->reader, sign->fd);
     if (failed(status) && status.why != WHY_BUSY && status.why != WHY_LIMIT) {
-        detach(sign);
+        sign_detach(sign);
         return;
     }
     handle_frames(sign);
@@ -330,10 +296,10 @@ void sign_attach(struct sign *sign, int fd)
         sign->next_fd = fd;
         return;
     }
-    detach(sign);
+    sign_detach(sign);
     if (failed(prepare(sign, fd)) ||
         failed(loop_watch(sign->loop, fd, on_readable, sign, &sign->watch)))
-        detach(sign);
+        sign_detach(sign);
 }
 
 /* Waits, at start only, until the signer has spoken. */
@@ -407,7 +373,7 @@ void sign_close(struct sign **sign)
     if (*sign == NULL)
         return;
     assert(!(*sign)->op_is_out);
-    detach(*sign);
+    sign_detach(*sign);
     if ((*sign)->next_fd >= 0)
         close((*sign)->next_fd);
     buffer_free(&(*sign)->leaves);
@@ -420,8 +386,14 @@ void sign_tick(struct sign *sign)
 {
     if (sign->op_is_out)
         return;
+    sign_keys_tick(sign);
     if (sign->state == SIGN_RESTS)
-        submit(sign, SIGN_READS, read_apply);
+        sign_submit(sign, SIGN_READS, read_apply);
+}
+
+static bool sign_waits(const struct sign *sign)
+{
+    return sign->state == SIGN_WAITS_FOR_NOTE || sign->state == SIGN_WAITS_FOR_KEYS;
 }
 
 void sign_finish(struct sign *sign)
@@ -432,10 +404,10 @@ void sign_finish(struct sign *sign)
         return;
     assert(!sign->op_is_out);
     sign->finishing = true;
-    while (sign->state == SIGN_RESTS || sign->state == SIGN_WAITS_FOR_NOTE) {
+    while (sign->state == SIGN_RESTS || sign_waits(sign)) {
         if (sign->state == SIGN_RESTS)
-            submit(sign, SIGN_READS, read_apply);
-        if (sign->state != SIGN_WAITS_FOR_NOTE)
+            sign_submit(sign, SIGN_READS, read_apply);
+        if (!sign_waits(sign))
             return; /* All is signed, or the signer is gone. */
         int64_t left_ms = deadline_ms - clock_monotonic_ms();
         struct pollfd waits = {.fd = sign->fd, .events = POLLIN};

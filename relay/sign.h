@@ -13,6 +13,7 @@
 
 #include "base/loop.h"
 #include "base/status.h"
+#include "policies/rotation.h"
 #include "relay/ledger.h"
 
 #define SIGN_HELLO_MS  10000
@@ -40,5 +41,25 @@ void sign_finish(struct sign *sign);
 
 /* False while no signer answers, or when one refused. */
 bool sign_is_well(const struct sign *sign);
+
+/* --- Another signing key (policies/rotation.h) --- */
+void sign_set_times(struct sign *sign, const struct rotation_times *times);
+/* False while one follows another, or somebody waits for one. */
+bool sign_may_rotate(const struct sign *sign);
+/* Has the signer make the next key: `made` is called once, later, with its word, or with NULL where
+ * it is gone.  WHY_BUSY. */
+typedef void (*sign_made_fn)(void *owner, const struct signer_keys *keys);
+STATUS sign_make(struct sign *sign, sign_made_fn made, void *owner);
+/* On the ledger's writer: names it in the log.  `entry` has its actor and whence. */
+struct sign_announcement {
+    struct audit_entry entry;
+    int64_t overlap_ms;
+};
+STATUS sign_announce(struct ledger *ledger, struct db_batch *batch, const struct signer_keys *keys,
+                     const struct sign_announcement *announcement, struct rotation *out_rotation);
+/* That is durable: go on from there. */
+void sign_rotates(struct sign *sign, const struct rotation *rotation);
+/* For people; nothing while the signer has not said. */
+void sign_write(const struct sign *sign, struct buffer *out);
 
 #endif

@@ -14,11 +14,11 @@
 #include "keys/envelope.h"
 #include "policies/audit_log.h"
 #include "policies/policy.h"
-#include "policies/rotation.h"
 #include "vault/approve.h"
 #include "vault/brand.h"
 #include "vault/ceremony.h"
 #include "vault/cvv.h"
+#include "vault/keeper_rotate.h"
 #include "vault/message.h"
 #include "vault/settings.h"
 #include "vault/store.h"
@@ -66,11 +66,7 @@ struct keeper {
     struct frame_reader *signer_in;
     struct frame_writer *signer_out;
     struct note_key signer_key;
-    struct signer_keys signer_keys;
-    struct rotation rotation;
-    bool keys_known; /* `signer_keys` is what this signer said. */
-    bool keys_asked; /* A SIGNER_KEY is out. */
-    int64_t keys_warned_ms;
+    struct keeper_rotate rotate;
     struct epoch_fork fork; /* Where the log's epoch began. */
     bool signer_known;      /* Its HELLO was checked. */
     bool signer_greeted;    /* Of those, this one has; nothing is sent to it before. */
@@ -174,17 +170,6 @@ STATUS keeper_store_tick(struct keeper *keeper, int64_t now_ms);
 void keeper_store_close(struct keeper *keeper);
 /* The ring, from the rows of an open store. */
 STATUS keeper_store_load_keys(struct keeper *keeper, int64_t now_ms);
-
-/* --- keeper_rotate.c: another signing key for the log --- */
-STATUS keeper_rotate_load(struct keeper *keeper);
-/* The signer's word on its keys. */
-STATUS keeper_rotate_take(struct keeper *keeper, const struct frame *frame);
-/* Asks it for the next step, where one is due. */
-void keeper_rotate_tick(struct keeper *keeper, int64_t now_ms);
-/* The next key's view of a note that the first one signed. */
-STATUS keeper_rotate_check(const struct keeper *keeper, const void *note, size_t size);
-/* {"key", "due_at", …} for the inventory; "" while the signer has not said. */
-void keeper_rotate_write(const struct keeper *keeper, struct buffer *out);
 
 /* --- keeper_sign.c --- */
 STATUS keeper_sign_attach(struct keeper *keeper, int fd);

@@ -31,8 +31,8 @@ void keeper_sign_detach(struct keeper *keeper)
     keeper->signer_fd = -1;
     keeper->signer_greeted = false;
     keeper->signing = false;
-    keeper->keys_known = false;
-    keeper->keys_asked = false;
+    keeper->rotate.known = false;
+    keeper->rotate.asked = false;
 }
 
 /* Offers the signer the tree that the operator's statement names; it answers with another HELLO. */
@@ -191,16 +191,17 @@ static STATUS sign_ask(struct keeper *keeper)
     TRY(frame_flush(keeper->signer_out, keeper->signer_fd));
     keeper->signing = true;
     keeper->asked_ms = clock_monotonic_ms();
+    keeper->rotate.again = false;
     return STATUS_OK;
 }
 
 void keeper_sign_tick(struct keeper *keeper)
 {
     keeper_rotate_tick(keeper, clock_now_ms());
-    if (keeper->signed_size == audit_log_size(keeper->log))
+    if (keeper->signed_size == audit_log_size(keeper->log) && !keeper->rotate.again)
         keeper->signed_ms = clock_monotonic_ms();
     else if (keeper->signer_fd >= 0 && keeper->signer_greeted && !keeper->signing &&
-             !keeper->keys_asked) {
+             !keeper->rotate.asked) {
         struct status status = sign_ask(keeper);
         if (failed(status)) {
             bool gone = status.why == WHY_NOT_FOUND; /* That it ended is no failure of ours. */

@@ -128,8 +128,4 @@ STATUS repeat_find(struct keeper_op *op, enum message_type kind, const struct bu
 STATUS repeat_keep(struct keeper_op *op, enum message_type kind, const struct repeat *repeat,
                    const struct buffer *result);
 
-/* --- keeper_rotate.c: GET /v1/signer, POST /v1/signer/rotate --- */
-STATUS keeper_rotate_show(struct keeper_op *op, struct cursor *in);
-STATUS keeper_rotate_ask(struct keeper_op *op, struct cursor *in);
-
 #endif

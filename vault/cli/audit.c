@@ -44,6 +44,7 @@ static void verdict_say(const struct cli_arguments *arguments, const char *origi
         json_put_member_int(&writer, "signed_entries", (int64_t)verdict->signed_size);
         json_put_member(&writer, "root", root);
         json_put_member_int(&writer, "epoch", verdict->epoch);
+        json_put_member_int(&writer, "key_changes", verdict->keys);
         json_put_member(&writer, "trouble", verdict->trouble);
         json_end_object(&writer);
         say_out("%s\n", buffer_text(&text));
@@ -57,14 +58,35 @@ static void verdict_say(const struct cli_arguments *arguments, const char *origi
         say_out("its store was exchanged for an older one: epoch %" PRIu32
                 " begins with entry %" PRIu64 ", which says from where to where\n",
                 verdict->epoch, verdict->epoch_entry);
+    if (verdict->good && verdict->keys > 0)
+        say_out("its signing key changed %" PRIu32 " times, each next one named in the log and "
+                "signed by the one before\n",
+                verdict->keys);
     if (!verdict->good)
         say_error("%s is not as it was signed: %s", origin, verdict->trouble);
 }
 
-/* The one line of a `.pub` file. */
-bool audit_verifier_read(const char *path, struct note_key *out_key)
+/* Lines of a `.pub` file; a last line without its end counts. */
+static bool verifiers_parse(char *text, struct note_key *out_keys, unsigned *out_count)
 {
-    char text[KEY_BYTES_MAX + 2] = {0};
+    char *rest = NULL;
+    unsigned count = 0;
+
+    for (char *line = strtok_r(text, "\r\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\r\n", &rest)) {
+        if (count == AUDIT_VERIFIERS_MAX || failed(note_key_parse(line, &out_keys[count])) ||
+            strcmp(out_keys[count].name, out_keys[0].name) != 0)
+            return false;
+        count++;
+    }
+    *out_count = count;
+    return count > 0;
+}
+
+bool audit_verifiers_read(const char *path, struct note_key out_keys[static AUDIT_VERIFIERS_MAX],
+                          struct audit_trust *out_trust)
+{
+    char text[AUDIT_VERIFIERS_MAX * (KEY_BYTES_MAX + 2) + 1] = {0};
     FILE *file = path == NULL ? NULL : fopen(path, "re");
     if (file == NULL) {
         say_error("cannot read the verifier key %s; it is the .pub file beside the signer's key, "
@@ -72,14 +94,24 @@ bool audit_verifier_read(const char *path, struct note_key *out_key)
                   path == NULL ? "" : path);
         return false;
     }
-    size_t size = fread(text, 1, sizeof text - 1, file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
     (void)fclose(file);
-    while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == '\r'))
-        text[--size] = '\0';
-    if (!failed(note_key_parse(text, out_key)))
+    *out_trust = (struct audit_trust){.keys = out_keys};
+    if (verifiers_parse(text, out_keys, &out_trust->count))
         return true;
-    say_error("%s holds no verifier key (name+id+key)", path);
+    say_error("%s holds no verifier key (name+id+key), or keys of several logs", path);
     return false;
+}
+
+bool audit_verifier_read(const char *path, struct note_key *out_key)
+{
+    struct note_key keys[AUDIT_VERIFIERS_MAX];
+    struct audit_trust trust;
+
+    if (!audit_verifiers_read(path, keys, &trust))
+        return false;
+    *out_key = keys[0];
+    return true;
 }
 
 static enum cli_exit store_open(const char *folder, struct db **out_db)
@@ -97,14 +129,14 @@ static enum cli_exit store_open(const char *folder, struct db **out_db)
     return status.why == WHY_FORGED ? CLI_FOUND : CLI_UNREACHABLE;
 }
 
-enum cli_exit audit_store_verify(const char *folder, const char *origin, const struct note_key *key,
-                                 struct audit_verdict *out_verdict)
+enum cli_exit audit_store_verify(const char *folder, const char *origin,
+                                 const struct audit_trust *trust, struct audit_verdict *out_verdict)
 {
     OWNED(db_close) struct db *db = NULL;
     enum cli_exit code = store_open(folder, &db);
     if (code != CLI_DONE)
         return code;
-    struct status status = audit_verify_store(db, &places, origin, key, out_verdict);
+    struct status status = audit_verify_store_by(db, &places, origin, trust, out_verdict);
     if (!failed(status))
         return CLI_DONE;
     say_error("the store cannot be read to its end (%s)", status_name(status.why));
@@ -113,19 +145,20 @@ enum cli_exit audit_store_verify(const char *folder, const char *origin, const s
 
 static enum cli_exit verify_store(const struct cli_arguments *arguments, const char *folder)
 {
-    struct note_key key;
+    struct note_key keys[AUDIT_VERIFIERS_MAX];
+    struct audit_trust trust;
     const char *verifier = cli_option(arguments, "verifier");
     if (verifier == NULL) {
         say_error("--store wants --verifier KEY: a log cannot vouch for itself");
         return CLI_USAGE;
     }
-    if (!audit_verifier_read(verifier, &key))
+    if (!audit_verifiers_read(verifier, keys, &trust))
         return CLI_USAGE;
     const char *origin = cli_option(arguments, "origin");
     if (origin == NULL)
-        origin = key.name;
+        origin = keys[0].name;
     struct audit_verdict verdict;
-    enum cli_exit code = audit_store_verify(folder, origin, &key, &verdict);
+    enum cli_exit code = audit_store_verify(folder, origin, &trust, &verdict);
     if (code != CLI_DONE)
         return code;
     verdict_say(arguments, origin, &verdict);
@@ -144,16 +177,16 @@ static void verify_on_checkpoint(void *owner, uint64_t seq, const char *text, si
     audit_verify_checkpoint(owner, text, size);
 }
 
-/* The daemon's newest checkpoint is fetched first, so that what it covers must be in the pages. */
-static bool newest_read(const struct buffer *note, const char *origin, const struct note_key *key,
+/* The daemon's newest checkpoint is fetched first, so that what it covers must be in the pages; by
+ * whom it may be signed is known when they were read. */
+static bool newest_read(const struct buffer *note, const struct audit_verify *verify,
                         uint64_t *out_size)
 {
     struct checkpoint checkpoint;
-    uint32_t epoch = 0;
     *out_size = 0;
     if (note->size == 0)
         return true;
-    if (failed(epoch_open(note->bytes, note->size, origin, key, &checkpoint, &epoch)))
+    if (failed(audit_verify_opens(verify, note->bytes, note->size, &checkpoint)))
         return false;
     *out_size = checkpoint.size;
     return true;
@@ -173,6 +206,18 @@ static void verdict_against(struct audit_verdict *verdict, bool newest_good, uin
     verdict->good = verdict->trouble[0] == '\0';
 }
 
+static STATUS verify_new(const char *origin, const struct audit_trust *trust,
+                         struct audit_verify **out_verify)
+{
+    OWNED(audit_verify_free) struct audit_verify *verify = NULL;
+
+    TRY(audit_verify_new(origin, &trust->keys[0], &verify));
+    for (unsigned i = 1; i < trust->count; i++)
+        TRY(audit_verify_trust(verify, &trust->keys[i]));
+    *out_verify = MOVE(verify);
+    return STATUS_OK;
+}
+
 static enum cli_exit verify_daemon(const struct cli_arguments *arguments)
 {
     OWNED(daemon_free) struct daemon *daemon = NULL;
@@ -183,21 +228,20 @@ static enum cli_exit verify_daemon(const struct cli_arguments *arguments)
         .daemon = daemon, .on_entry = verify_on_entry, .on_checkpoint = verify_on_checkpoint};
     fetch.which = cli_option(arguments, "relay") != NULL ? DAEMON_RELAY : DAEMON_VAULT;
     const char *verifier = cli_option(arguments, "verifier");
-    struct note_key key;
-    if (!audit_verifier_read(verifier != NULL ? verifier : daemon_verifier(daemon, fetch.which),
-                             &key))
+    struct note_key keys[AUDIT_VERIFIERS_MAX];
+    struct audit_trust trust;
+    if (!audit_verifiers_read(verifier != NULL ? verifier : daemon_verifier(daemon, fetch.which),
+                              keys, &trust))
         return CLI_USAGE;
     const char *origin = cli_option(arguments, "origin");
     if (origin == NULL)
-        origin = key.name;
+        origin = keys[0].name;
     OWNED(buffer_free) struct buffer note = {0};
     code = audit_fetch_checkpoint(&fetch, &note);
     if (code != CLI_DONE)
         return code;
-    uint64_t newest = 0;
-    bool newest_good = newest_read(&note, origin, &key, &newest);
     OWNED(audit_verify_free) struct audit_verify *verify = NULL;
-    if (failed(audit_verify_new(origin, &key, &verify))) {
+    if (failed(verify_new(origin, &trust, &verify))) {
         say_error("there is not enough memory, or the origin is too long");
         return CLI_USAGE;
     }
@@ -206,6 +250,8 @@ static enum cli_exit verify_daemon(const struct cli_arguments *arguments)
     code = audit_fetch_entries(&fetch, 0, 0, &size);
     if (code != CLI_DONE)
         return code;
+    uint64_t newest = 0;
+    bool newest_good = newest_read(&note, verify, &newest);
     struct audit_verdict verdict;
     audit_verify_end(verify, &verdict);
     verdict_against(&verdict, newest_good, newest);

@@ -16,11 +16,17 @@
 enum cli_exit audit_verify_command(const struct cli_arguments *arguments);
 enum cli_exit audit_tail_command(const struct cli_arguments *arguments);
 
-/* The one line of a `.pub` file; false, with the sentence said, where there is none. */
+#define AUDIT_VERIFIERS_MAX 4u
+
+/* The first line of a `.pub` file; false, with the sentence said, where there is none. */
 bool audit_verifier_read(const char *path, struct note_key *out_key);
+/* All lines: the keys of one log that changed its signing key, of which one is enough. */
+bool audit_verifiers_read(const char *path, struct note_key out_keys[static AUDIT_VERIFIERS_MAX],
+                          struct audit_trust *out_trust);
 /* The log of either daemon's store.  CLI_DONE whenever there is a verdict, good or not; else the
  * sentence is said. */
-enum cli_exit audit_store_verify(const char *folder, const char *origin, const struct note_key *key,
+enum cli_exit audit_store_verify(const char *folder, const char *origin,
+                                 const struct audit_trust *trust,
                                  struct audit_verdict *out_verdict);
 /* Gives all entries and checkpoints of a store, in order, to the callbacks of `give`; its daemon is
  * not asked. */

@@ -126,13 +126,15 @@ static enum cli_exit copy_say(uint32_t id, struct status status, const char *rea
 static enum cli_exit log_verify(const struct cli_arguments *arguments,
                                 struct backup_folder_store *store)
 {
-    struct note_key key;
+    struct note_key keys[AUDIT_VERIFIERS_MAX];
+    struct audit_trust trust;
     const char *origin = cli_option(arguments, "origin");
 
-    if (!audit_verifier_read(cli_option(arguments, "verifier"), &key))
+    if (!audit_verifiers_read(cli_option(arguments, "verifier"), keys, &trust))
         return CLI_USAGE;
-    (void)snprintf(store->origin, sizeof store->origin, "%s", origin != NULL ? origin : key.name);
-    enum cli_exit code = audit_store_verify(store->path, store->origin, &key, &store->verdict);
+    (void)snprintf(store->origin, sizeof store->origin, "%s",
+                   origin != NULL ? origin : keys[0].name);
+    enum cli_exit code = audit_store_verify(store->path, store->origin, &trust, &store->verdict);
     if (code == CLI_DONE && !store->verdict.good) {
         say_error("the log in backup %u is not as it was signed: %s", (unsigned)store->id,
                   store->verdict.trouble);

@@ -20,6 +20,7 @@
 #include "vault/cli/rotation.h"
 #include "vault/cli/say.h"
 #include "vault/cli/scan.h"
+#include "vault/cli/signer.h"
 #include "vault/cli/store_check.h"
 #include "vault/cli/token.h"
 
@@ -106,6 +107,12 @@ const struct cli_command cli_commands[] = {
      "[--verifier KEY]",
      "Write a proof that a key is no more, or check one offline.",
      " json config: to: check: store: verifier: origin: ", 0, 1, prove_run},
+    {"signer", "show", "[--json] [--config FILE] [--as NAME] [--relay]",
+     "Show which key signs the audit log, and which one follows.", " json config: as: relay ", 0, 0,
+     signer_show_command},
+    {"signer", "rotate", "[--json] [--config FILE] [--as NAME] [--relay]",
+     "Have the audit log signed with another key.", " json config: as: relay ", 0, 0,
+     signer_rotate_command},
     {"approvals", "list", "[--json] [--config FILE] [--as NAME] [--all]",
      "Show what waits for a second person.", " json config: as: all ", 0, 0, approvals_list},
     {"approvals", "approve", "[--json] [--config FILE] [--as NAME] REQUEST",

@@ -108,6 +108,15 @@ static const struct help_text help_texts[] = {
      "Examples:\n"
      "  cardkeep seal migrate --to pkcs11\n"
      "  cardkeep approvals approve apr_7 --as security-2\n"},
+    {"signer",
+     "The vault's audit log, or with --relay the relay's.  The next key is named in the log under\n"
+     "the old one's signature; then both sign, for as long as `signer: {overlap: ...}` says; then\n"
+     "the old one is overwritten.  Who verifies with the old key's .pub file follows by itself;\n"
+     "hand out the new one in the overlap: a .pub file may hold both, a line each.\n\n"
+     "Examples:\n"
+     "  cardkeep signer show\n"
+     "  cardkeep signer rotate\n"
+     "  cardkeep signer rotate --relay --json\n"},
     {"keys",
      "list, show and the changes ask a running vault with the security engineer's certificate, or\n"
      "with that of --as NAME.  compromise and destroy need two persons: what they print names the\n"

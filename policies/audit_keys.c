@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policies/verify_keys.h"
+#include "policies/audit_keys.h"
 
 #include <string.h>
 
@@ -8,7 +8,7 @@ static bool same(const struct note_key *a, const struct note_key *b)
     return memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0;
 }
 
-static bool believed(const struct verify_keys *keys, const struct note_key *key)
+static bool believed(const struct audit_keys *keys, const struct note_key *key)
 {
     for (unsigned i = 0; i < keys->count; i++)
         if (same(&keys->keys[i], key))
@@ -16,7 +16,7 @@ static bool believed(const struct verify_keys *keys, const struct note_key *key)
     return false;
 }
 
-static void forget(struct verify_keys *keys, const struct note_key *key)
+static void forget(struct audit_keys *keys, const struct note_key *key)
 {
     for (unsigned i = 0; i < keys->count; i++) {
         if (!same(&keys->keys[i], key))
@@ -27,7 +27,7 @@ static void forget(struct verify_keys *keys, const struct note_key *key)
     }
 }
 
-STATUS verify_keys_trust(struct verify_keys *keys, const struct note_key *key)
+STATUS audit_keys_trust(struct audit_keys *keys, const struct note_key *key)
 {
     if (believed(keys, key))
         return STATUS_OK;
@@ -38,8 +38,7 @@ STATUS verify_keys_trust(struct verify_keys *keys, const struct note_key *key)
 }
 
 /* A signature line in the name of a key believed: what does not open then, is bad. */
-static bool claims_one(const struct verify_keys *keys, const void *note, size_t size,
-                       uint32_t epoch)
+static bool claims_one(const struct audit_keys *keys, const void *note, size_t size, uint32_t epoch)
 {
     char name[NOTE_NAME_BYTES_MAX];
 
@@ -54,8 +53,8 @@ static bool claims_one(const struct verify_keys *keys, const void *note, size_t 
     return false;
 }
 
-STATUS verify_keys_open(const struct verify_keys *keys, const void *note, size_t size,
-                        const char *origin, struct checkpoint *out_checkpoint, uint32_t *out_epoch)
+STATUS audit_keys_open(const struct audit_keys *keys, const void *note, size_t size,
+                       const char *origin, struct checkpoint *out_checkpoint, uint32_t *out_epoch)
 {
     const char *text = NULL;
     size_t text_size = 0;
@@ -71,7 +70,7 @@ STATUS verify_keys_open(const struct verify_keys *keys, const void *note, size_t
     return FAIL(WHY_NOT_FOUND);
 }
 
-STATUS verify_keys_checkpoint(struct verify_keys *keys, uint64_t size, bool known)
+STATUS audit_keys_checkpoint(struct audit_keys *keys, bool known)
 {
     if (!known) {
         keys->foreign = true;
@@ -79,18 +78,10 @@ STATUS verify_keys_checkpoint(struct verify_keys *keys, uint64_t size, bool know
     }
     ENSURE(!keys->foreign || keys->introduced, WHY_FORGED);
     keys->proven = true;
-    if (!keys->has_pending || size <= keys->pending_seq)
-        return STATUS_OK;
-    keys->has_pending = false;
-    TRY(verify_keys_trust(keys, &keys->pending));
-    keys->followed = keys->pending;
-    keys->has_followed = true;
-    keys->changes++;
     return STATUS_OK;
 }
 
-static STATUS entry_rotate(struct verify_keys *keys, const char *object, const char *detail,
-                           uint64_t seq)
+static STATUS entry_rotate(struct audit_keys *keys, const char *object, const char *detail)
 {
     struct succession succession;
 
@@ -100,9 +91,11 @@ static STATUS entry_rotate(struct verify_keys *keys, const char *object, const c
         if (keys->has_followed && !same(&keys->followed, &succession.to) &&
             !same(&keys->followed, &succession.from))
             forget(keys, &keys->followed);
-        keys->pending = succession.to;
-        keys->pending_seq = seq;
-        keys->has_pending = true;
+        if (!keys->has_followed || !same(&keys->followed, &succession.to))
+            keys->changes++; /* The same one may be named twice. */
+        keys->followed = succession.to;
+        keys->has_followed = true;
+        ENSURE(!failed(audit_keys_trust(keys, &succession.to)), WHY_FORGED);
         return STATUS_OK;
     }
     ENSURE(!keys->proven, WHY_FORGED); /* Of a key that is not this log's. */
@@ -113,7 +106,7 @@ static STATUS entry_rotate(struct verify_keys *keys, const char *object, const c
     return STATUS_OK;
 }
 
-static STATUS entry_retire(struct verify_keys *keys, const char *object)
+static STATUS entry_retire(struct audit_keys *keys, const char *object)
 {
     struct note_key key;
 
@@ -125,11 +118,11 @@ static STATUS entry_retire(struct verify_keys *keys, const char *object)
     return STATUS_OK;
 }
 
-STATUS verify_keys_entry(struct verify_keys *keys, const char *event, const char *object,
-                         const char *detail, uint64_t seq)
+STATUS audit_keys_entry(struct audit_keys *keys, const char *event, const char *object,
+                        const char *detail)
 {
     if (strcmp(event, SUCCESSION_EVENT) == 0)
-        return entry_rotate(keys, object, detail, seq);
+        return entry_rotate(keys, object, detail);
     if (strcmp(event, SUCCESSION_RETIRE_EVENT) == 0)
         return entry_retire(keys, object);
     return STATUS_OK;
