@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The seeds' files, and how one takes the place of the other.  Beside `KEY` lies `KEY.next` from
- * the day that a next key was asked for: first it signs nothing, then both sign, then it becomes `KEY`,
- * over the bytes of the old one.  The state file says which; each step can be begun again. */
+ * the day that a next key was asked for: first it signs nothing, then both sign, then it becomes
+ * `KEY`, over the bytes of the old one.  The state file says which; each step can be begun again.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -60,14 +61,14 @@ static STATUS seed_read(const char *path, struct secret **out_seed, int64_t *out
     return STATUS_OK;
 }
 
-static STATUS key_file_write(const char *path, const struct secret *seed)
+static STATUS key_file_write(const char *path, int flags, const struct secret *seed)
 {
     OWNED(secret_free) struct secret *text = NULL;
 
     TRY(secret_new_key(SEED_TEXT_BYTES + 1, &text));
     encode_hex(secret_peek(seed), SEED_BYTES, (char *)secret_bytes(text));
     secret_bytes(text)[SEED_TEXT_BYTES] = '\n'; /* In the place of the NUL. */
-    TRY(signer_file_write(path, O_EXCL, secret_peek(text), secret_size(text)));
+    TRY(signer_file_write(path, flags, secret_peek(text), secret_size(text)));
     return signer_file_sync_folder(path);
 }
 
@@ -87,7 +88,7 @@ STATUS signer_key_create(const char *path, const char *origin, struct note_key *
                  NOTE_NAME_BYTES_MAX - 1);
         return status;
     }
-    status = key_file_write(path, seed);
+    status = key_file_write(path, O_EXCL, seed);
     if (status.why == WHY_CONFLICT)
         snprintf(error, error_size, "%s is there already; it is left as it is", path);
     else if (failed(status))
@@ -185,9 +186,8 @@ static STATUS next_make(struct signer *signer)
     TRY(secret_new_key(SEED_BYTES, &seed));
     random_bytes(secret_bytes(seed), SEED_BYTES);
     secret_protect(seed);
-    /* What a process left half-made was never said to anybody. */
-    ENSURE(unlink(made) == 0 || errno == ENOENT, WHY_IO);
-    TRY(key_file_write(made, seed));
+    /* Over what a process before this one left half-made, and never said to anybody. */
+    TRY(key_file_write(made, O_TRUNC, seed));
     ENSURE(rename(made, next) == 0, WHY_IO);
     TRY(signer_file_sync_folder(next));
     signer->next_seed = MOVE(seed);

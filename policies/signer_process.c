@@ -15,8 +15,6 @@ static const struct call_rule remembering[] = {
     CALL(rename, "whole or not at all"),
     CALL(renameat, "the same"),
     CALL(renameat2, "the same"),
-    CALL(unlink, "a key that was half-made goes"),
-    CALL(unlinkat, "the same"),
 };
 static const struct call_list memory_file = CALL_LIST(remembering);
 
