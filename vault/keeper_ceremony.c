@@ -33,6 +33,9 @@ void keeper_ceremony_lost(struct keeper *keeper)
 {
     keeper_ceremony_drop(keeper, "a step of it could not be recorded");
     keeper_unseal_drop(keeper);
+    /* Who gave the last share is not on record: nothing is opened with it. */
+    if (keeper->seal.kind == SEAL_SHARES)
+        secret_free(&keeper->seal_given);
 }
 
 /* By the clock that everybody reads, of an end by the one that does not jump. */

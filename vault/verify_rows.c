@@ -462,7 +462,6 @@ static STATUS rows_walk(struct verify *verify, const struct kind *kind)
     return db_iterator_status(rows);
 }
 
-/* What was erased leaves two marks, for ever. */
 STATUS verify_rows_walk(struct verify *verify)
 {
     struct verify_place boots_place = {STORE_META, boots, sizeof boots};

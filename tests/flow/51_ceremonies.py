@@ -4,6 +4,7 @@ their shares, and hand it over; every mistake has a sentence, and every attempt 
 import itertools
 import json
 
+import faults
 import issuing
 from ceremonies import FIVE, Custodians, root_of, shares_seal, start_sealed, state
 from harness import VISA, check, equal, problem, wait_until
@@ -12,6 +13,7 @@ from scan import Watch, may_look
 
 SOAK = True
 SIXTH = "custodian-6"
+STORE = "open,write,sync,grow,rename,mkdir EIO data/vault/"
 here = {}  # What one test leaves for the next: custodians, tokens.
 
 
@@ -39,6 +41,7 @@ def prepare(system):
         start_sealed(system)
         system.spawn("relay")  # Ready once the vault is open.
     system.start = start
+    here["failing"] = faults.install(system)["vault"]
     here["custodians"] = Custodians(system)
 
 
@@ -340,6 +343,23 @@ def shares_that_come_too_slowly_are_forgotten(system):
     system.edit("vault.yaml", ", unseal_within: 1s", "")
     start_sealed(system)
     custodians.unseal(*FIVE[:3])
+
+
+def a_last_share_that_is_not_on_record_opens_nothing(system):
+    custodians = here["custodians"]
+    _restart(system)
+    for who in FIVE[:2]:
+        equal(custodians.give(who).returncode, 0, who)
+    before = len(_entries(system, "seal.open"))
+    with here["failing"].on(STORE):
+        problem(_post(system, FIVE[2], "unseal", {"share": custodians.shares[FIVE[2]]}), 503,
+                "store_unavailable")
+    # The store is back, and the shares have to be given again.
+    wait_until(lambda: custodians.give(FIVE[0]).returncode == 0, "entries are taken again", 40)
+    found = state(system)
+    equal((found["state"], found["unsealing"]["given"]), ("sealed", 1), f"{found}")
+    equal(len(_entries(system, "seal.open")), before, "it was not opened")
+    custodians.unseal(*FIVE[1:3])
 
 
 # ---- A new root, and new custodians ----
