@@ -17,6 +17,7 @@
 #include "vault/keeper_hsm.h"
 #include "vault/keeper_inside.h"
 #include "vault/keeper_seal.h"
+#include "vault/retention_report.h"
 
 #define KEEPER_SLOTS      2048u /* Cards under way: far more than a turn needs at once. */
 #define KEEPER_LOCK_BYTES (KEEPER_SLOTS * SECRET_BYTES_MAX)
@@ -164,7 +165,9 @@ static STATUS keeper_turn(struct keeper *keeper)
          .events = POLLIN},
     };
 
-    int wait_ms = erasure_is_busy(keeper) ? KEEPER_BUSY_MS : jobs_wait_ms(keeper, KEEPER_POLL_MS);
+    int wait_ms = erasure_is_busy(keeper) || retention_report_is_busy(keeper)
+                      ? KEEPER_BUSY_MS
+                      : jobs_wait_ms(keeper, KEEPER_POLL_MS);
     int ready = poll(fds, sizeof fds / sizeof fds[0], wait_ms);
     ENSURE(ready >= 0 || errno == EINTR, WHY_IO);
     int64_t now_ms = clock_now_ms();
@@ -185,6 +188,7 @@ static STATUS keeper_turn(struct keeper *keeper)
         if (keeper_has_work(keeper) && !keeper->store_failed)
             keeper_commit(keeper, now_ms);
         erasure_tick(keeper, now_ms);
+        retention_report_tick(keeper, now_ms);
         if (keeper_has_work(keeper) && !keeper->store_failed)
             keeper_commit(keeper, now_ms);
         keeper_seal_tick(keeper, now_ms);

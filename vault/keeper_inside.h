@@ -55,7 +55,6 @@ struct keeper {
     struct approve_book approvals;
     int64_t keys_counted_ms, keys_warned_ms; /* key_watch.c's; of the clock that does not jump. */
     struct jobs *jobs;                       /* NULL before there was one to look for: jobs.c */
-
     int control_fd;
     int front_fd; /* -1: none. */
     struct frame_reader *front_in;
@@ -77,11 +76,12 @@ struct keeper {
     int64_t signed_ms;  /* and a moment whose entries are all signed. */
     struct buffer note; /* A checkpoint that waits for the next batch. */
 
-    struct backup *backup;       /* NULL: none are configured. */
-    bool backup_asked;           /* By a request of this turn: begun once its entry is durable. */
-    bool backup_alone;           /* And all older ones go. */
-    struct erasure_run *erasure; /* NULL before the first look. */
-    int64_t erased_ms;           /* When a row was deleted last. */
+    struct backup *backup; /* NULL: none are configured. */
+    bool backup_asked;     /* By a request of this turn: begun once its entry is durable. */
+    bool backup_alone;     /* And all older ones go. */
+    struct retention_walk *retention; /* NULL before the first. */
+    struct erasure_run *erasure;      /* NULL before the first look. */
+    int64_t erased_ms;                /* When a row was deleted last. */
 
     /* The turn. */
     struct db_batch *batch;

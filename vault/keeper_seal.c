@@ -17,6 +17,7 @@
 #include "vault/jobs.h"
 #include "vault/keeper_ceremony.h"
 #include "vault/keeper_hsm.h"
+#include "vault/retention_report.h"
 
 #define SEAL_KEY           "seal"
 #define SEAL_TRY_MS        5000
@@ -335,6 +336,7 @@ void keeper_seal_drop(struct keeper *keeper)
 {
     jobs_close(&keeper->jobs);
     erasure_forget(keeper);
+    retention_report_close(keeper);
     cvv_close(&keeper->cvvs);
     if (keeper->store.turn.buckets != NULL)
         store_close(&keeper->store);

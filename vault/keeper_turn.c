@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "vault/erasure.h"
 #include "vault/keeper_seal.h"
+#include "vault/retention_report.h"
 #include "vault/steps.h"
 
 /* Every frame that the front may send has a row: without an action there is no step. */
@@ -44,6 +45,8 @@ static const struct turn_row {
     {MESSAGE_KEY_COMPROMISE, POLICY_KEY_CHANGE, key_change_ask_compromise, ONLY_OPEN},
     {MESSAGE_KEY_DESTROY, POLICY_KEY_CHANGE, key_change_ask_destroy, ONLY_OPEN},
     {MESSAGE_INVENTORY, POLICY_KEY_READ, inventory_show, ONLY_OPEN},
+    {MESSAGE_RETENTION_ASK, POLICY_RETENTION_READ, retention_report_ask, ONLY_OPEN},
+    {MESSAGE_RETENTION, POLICY_RETENTION_READ, retention_report_show, ONLY_OPEN},
     {MESSAGE_ERASE_ASK, POLICY_DATA_ERASE, erasure_ask, ONLY_OPEN},
     {MESSAGE_ERASURES, POLICY_DATA_ERASE, erasure_ask_list, ONLY_OPEN},
     {MESSAGE_ERASURE, POLICY_DATA_ERASE, erasure_ask_show, ONLY_OPEN},
@@ -296,6 +299,7 @@ static void turn_abandon(struct keeper *keeper, struct status status, int64_t no
     log_failure(LOG_ERROR, "commit_failed", status, "store", db_trouble(keeper->db), NULL);
     keeper->store_failed = true;
     erasure_forget(keeper);
+    retention_report_close(keeper);
     keeper->backup_asked = false;
     keeper->second_ms = 0; /* The front hears of it at once. */
     audit_log_abandon(keeper->log);

@@ -73,6 +73,8 @@ enum message_type {
     MESSAGE_KEY_COMPROMISE,
     MESSAGE_KEY_DESTROY,
     MESSAGE_INVENTORY,      /* GET /v1/inventory; its body is the front's: tls_inventory.h */
+    MESSAGE_RETENTION_ASK,  /* POST /v1/retention */
+    MESSAGE_RETENTION,      /* GET /v1/retention */
     MESSAGE_ERASE_ASK,      /* POST /v1/erasures */
     MESSAGE_ERASURES,       /* GET /v1/erasures */
     MESSAGE_ERASURE,        /* GET /v1/erasures/{id} */
@@ -91,7 +93,6 @@ enum message_type {
     MESSAGE_TYPE_END
 };
 #define MESSAGE_TEXT_QUESTIONS MESSAGE_AUDIT_HEAD
-
 enum message_readiness { MESSAGE_NOT_READY, MESSAGE_READY, MESSAGE_SEALED };
 /* Who asks, as the front saw it. */
 struct message_caller {

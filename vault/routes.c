@@ -48,6 +48,8 @@ static const struct route routes[] = {
     {"POST", PATH_KEY "/compromise", MESSAGE_KEY_COMPROMISE, request_read_text},
     {"POST", PATH_KEY "/destroy", MESSAGE_KEY_DESTROY, request_read_text},
     {"GET", CONTRACT_PATH_INVENTORY, MESSAGE_INVENTORY, front_tls_read_inventory},
+    {"POST", CONTRACT_PATH_RETENTION, MESSAGE_RETENTION_ASK, request_read_text},
+    {"GET", CONTRACT_PATH_RETENTION, MESSAGE_RETENTION, request_read_text},
     {"POST", CONTRACT_PATH_ERASURES, MESSAGE_ERASE_ASK, request_read_text},
     {"GET", CONTRACT_PATH_ERASURES, MESSAGE_ERASURES, request_read_text},
     {"GET", PATH_ERASURE, MESSAGE_ERASURE, request_read_text},

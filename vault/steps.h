@@ -25,6 +25,8 @@ STATUS keeper_backup_ask(struct keeper_op *op, struct cursor *in);
 STATUS keeper_backup_show(struct keeper_op *op, struct cursor *in);
 STATUS seal_hsm_init(struct keeper_op *op, struct cursor *in);
 STATUS seal_migrate_ask(struct keeper_op *op, struct cursor *in);
+STATUS retention_report_ask(struct keeper_op *op, struct cursor *in);
+STATUS retention_report_show(struct keeper_op *op, struct cursor *in);
 STATUS erasure_ask(struct keeper_op *op, struct cursor *in);
 STATUS erasure_ask_list(struct keeper_op *op, struct cursor *in);
 STATUS erasure_ask_show(struct keeper_op *op, struct cursor *in);

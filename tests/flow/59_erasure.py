@@ -2,6 +2,7 @@
 """What is erased is gone: from the store's rows, from every file of it, and from its backups."""
 import json
 import random
+import time
 
 import store_files
 from harness import AMEX, MASTERCARD, UNIONPAY_19, VISA, check, equal, pay, problem, wait_until
@@ -196,3 +197,109 @@ def a_tenant_goes_by_two_persons_and_the_others_open_all_along(system):
     _there(system, kept_rows)
     _opens(system, kept)
     _shown(system, late, 200, who="other")
+
+
+def an_epoch_goes_with_its_key_from_the_backups_too(system):
+    equal(system.cardkeep("backup", "create").returncode, 0, "a first backup")
+    first, first_rows = _make(system, 12)
+    key = {one["id"] for one in system.vault("security").get("/v1/keys?purpose=card").json["keys"]
+           if one["tenant"] == "demo" and one["level"] == "dek" and one["state"] == "active"}.pop()
+    answer = system.vault("security").post(f"/v1/keys/{key}/deactivate", {})
+    equal(answer.status, 200, f"the epoch is over: {answer!r}")
+    kept, kept_rows = _make(system, 6)
+    equal(system.cardkeep("backup", "create").returncode, 0, "a backup that holds both")
+    sealed = {row for row, value in _records(system).items()
+              if int.from_bytes(value[4:12], "big") == key}
+    check(set(first_rows) <= sealed, "these cards are under the key")
+    rows = {row: _records(system)[row] for row in sealed}
+    _there(system, rows, _backups(system))
+    problem(_ask(system, {"epoch": 10 ** 6}), 404, "not_found", "/epoch")
+    done = _ended(system, _erase(system, {"epoch": key, "backups": True}))
+    equal((done["erased"]["tokens"], done["erased"]["keys"]), (len(sealed), 1), "all of it")
+    equal(done["search"]["erased_markers_found_in_backups"], 0, "backups")
+    check(done["search"]["backup_files"] > 0, "which were searched")
+    equal(system.vault("security").get(f"/v1/keys/{key}").json["state"], "destroyed", "the key")
+    for token in first:
+        _shown(system, token, 410, "erased")
+    _gone(system, rows, _backups(system))
+    _there(system, kept_rows, _backups(system))
+    _opens(system, kept)
+    listed = json.loads(system.cardkeep("backup", "list", "--json", "--from", _backups(system),
+                                        config=False).stdout)["backups"]
+    equal(len(listed), 1, "one backup is left")
+    _proven(system)
+
+
+def _proven(system):
+    """That one restores, and every card in it opens."""
+    done = system.cardkeep("backup", "verify", "--from", _backups(system), "--verifier",
+                           system.path("keys/vault-signer.pub"), config=False)
+    equal(done.returncode, 0, f"backup verify: {done.stdout}{done.stderr}")
+
+
+def a_backup_that_still_holds_it_is_counted(system):
+    token, rows = _make(system, 1)
+    equal(system.cardkeep("backup", "create").returncode, 0, "a backup")
+    done = _ended(system, _erase(system, {"token": token[0], "tenant": "demo"}))
+    check(done["search"]["erased_markers_found_in_backups"] >= 2, f"it says so: {done['search']}")
+    _gone(system, rows)
+    check(store_files.markers_found(_markers(rows), _backups(system)), "and it is so")
+
+
+def killed_at_any_point_an_erasure_goes_on(system):
+    drawn = seed()
+    lots = random.Random(drawn)
+    kept, kept_rows = _make(system, 3)
+    _ended(system, _erase(system, {"tenant": "acme"}))  # What other tests left.
+    for turn in rounds(2):
+        tokens, rows = _make(system, 60, who="other")
+        begun = _erase(system, {"tenant": "acme", "backups": turn % 2 == 1})
+        kills = 0
+        for _ in range(3):
+            _pause(lots)
+            system.kill("vault")
+            kills += 1
+            system.start("vault")
+            if _show(system, begun["erasure"])["state"] != "running":
+                break
+            _opens(system, kept[:1])
+        done = _ended(system, begun)
+        equal(done["erased"]["tokens"], len(tokens), f"counted once each, {kills} kills: {drawn}")
+        _gone(system, rows)
+        _there(system, kept_rows)
+        for token in tokens[::20]:
+            _shown(system, token, 410, "erased", who="other")
+    _opens(system, kept)
+
+
+def _pause(lots):
+    """Some of the erasure's time: what is drawn is where the kill falls, not what is waited for."""
+    end = time.monotonic() + lots.random() ** 2 * 0.6
+    wait_until(lambda: time.monotonic() >= end, "the moment of the kill")
+
+
+def who_may_not_erase_does_not(system):
+    for who in ("shop", "operator", "auditor"):
+        problem(_ask(system, {"tenant": "demo"}, who), 403, "denied")
+        problem(system.vault(who).get("/v1/erasures"), 403, "denied")
+    token = system.token()["token"]
+    for body, status, code, field in (
+            ({}, 422, "missing_field", "/tenant"),
+            ({"token": token}, 422, "missing_field", "/tenant"),
+            ({"tenant": "demo", "epoch": 1}, 422, "invalid_field", "/epoch"),
+            ({"epoch": 0}, 422, "invalid_field", "/epoch"),
+            ({"epoch": "1"}, 422, "invalid_field", "/epoch"),
+            ({"tenant": "demo", "backups": "yes"}, 422, "invalid_field", "/backups"),
+            ({"tenant": "demo", "all": True}, 422, "unknown_field", None),
+            ({"tenant": "nobody"}, 404, "not_found", "/tenant"),
+            ({"token": token, "tenant": "acme"}, 404, "not_found", None)):
+        problem(_ask(system, body), status, code, field)
+    keys = system.vault("security").get("/v1/keys?purpose=index").json["keys"]
+    index = [one["id"] for one in keys
+             if one["level"] == "dek"][0]
+    problem(_ask(system, {"epoch": index}), 422, "invalid_field", "/epoch")
+    for name in ("ers_0", "ers_999999", "12", "apr_1"):
+        problem(system.vault("security").get(f"/v1/erasures/{name}"), 404, "not_found")
+    _shown(system, token, 200)
+    listed = system.vault("security").get("/v1/erasures").json["erasures"]
+    check(len(listed) >= 3 and all(one["state"] == "done" for one in listed), f"{listed}")

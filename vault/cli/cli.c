@@ -10,6 +10,7 @@
 #include "vault/cli/ceremony.h"
 #include "vault/cli/custodian.h"
 #include "vault/cli/dev.h"
+#include "vault/cli/erase.h"
 #include "vault/cli/exposure.h"
 #include "vault/cli/health.h"
 #include "vault/cli/help.h"
@@ -119,6 +120,21 @@ const struct cli_command cli_commands[] = {
      "Carry out what somebody else asked for.", " json config: as: ", 1, 1, approvals_approve},
     {"approvals", "cancel", "[--json] [--config FILE] [--as NAME] REQUEST", "Take back a request.",
      " json config: as: ", 1, 1, approvals_cancel},
+    {"erase", "token", "[--json] [--config FILE] [--as NAME] --tenant T [--backups] TOKEN",
+     "Erase a token and every byte of its card, and prove it.",
+     " json config: as: tenant: backups ", 1, 1, erase_token_run},
+    {"erase", "tenant", "[--json] [--config FILE] [--as NAME] [--backups] TENANT",
+     "Ask for all of a tenant's cards to be erased.", " json config: as: backups ", 1, 1,
+     erase_tenant_run},
+    {"erase", "epoch", "[--json] [--config FILE] [--as NAME] [--backups] KEY",
+     "Ask for all cards under one key to be erased, and the key with them.",
+     " json config: as: backups ", 1, 1, erase_epoch_run},
+    {"erase", "show", "[--json] [--config FILE] [--as NAME] [--wait] ERASURE",
+     "Show how far an erasure came, or its report.", " json config: as: wait ", 1, 1,
+     erase_show_run},
+    {"retention", "report", "[--json] [--config FILE] [--as NAME]",
+     "Count the records that are kept for longer than their time: there must be none.",
+     " json config: as: ", 0, 0, erase_retention_run},
     {"seal", "migrate", "[--json] [--config FILE] [--as NAME] --to pkcs11|file",
      "Ask for a new root in another kind of seal, while the vault goes on.",
      " json config: as: to: ", 0, 0, migrate_run},

@@ -146,6 +146,26 @@ static const struct help_text help_texts[] = {
      "  cardkeep approvals list\n"
      "  cardkeep approvals approve apr_3 --as security-2\n"
      "  cardkeep approvals cancel apr_3\n"},
+    {"erase", "A token goes at once; a tenant's cards, or all under one key (an epoch), when a "
+              "second person\n"
+              "approves.  Rows go first; then the store's files are written anew, and searched for "
+              "what was\n"
+              "erased and, as a proof, for what was not.  The report is in the log.  With "
+              "--backups a fresh\n"
+              "backup takes the place of all older ones.  Exit code 1: erased bytes were found.\n\n"
+              "Examples:\n"
+              "  cardkeep erase token --tenant shop tok_test_...\n"
+              "  cardkeep erase tenant shop --backups\n"
+              "  cardkeep approvals approve apr_3 --as security-2\n"
+              "  cardkeep erase epoch 12\n"
+              "  cardkeep erase show ers_3 --wait\n"},
+    {"retention",
+     "Cards go by themselves once their time is over: their own expires_at, or the tenant's\n"
+     "`retention` in the policies.  The report asks every record for its age, whatever the vault\n"
+     "thinks when it is due.  Exit code 1: some are kept for longer.\n\n"
+     "Examples:\n"
+     "  cardkeep retention report\n"
+     "  cardkeep retention report --json\n"},
     {"scan",
      "Offline.  Finds numbers of 13 to 19 digits with a known prefix and a right check digit, as\n"
      "digits with or without separators, as UTF-16, as packed BCD, and inside base64.  Says "
