@@ -169,7 +169,9 @@ STATUS approve_ask(struct keeper_op *op, const struct approve_ask *ask)
     };
 
     ENSURE(keeper->approvals.read, WHY_BUSY);
-    ENSURE(keeper->approvals.hold_count < APPROVE_HOLDS_MAX, WHY_LIMIT);
+    if (keeper->approvals.hold_count == APPROVE_HOLDS_MAX)
+        return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL,
+                             "As many keys are held as can be; approve or cancel some requests.");
     ENSURE(within_ms > 0 && within_ms <= APPROVE_DEADLINE_MS_MAX, WHY_BAD_INPUT);
     ENSURE(strlen(ask->target) < sizeof request.target, WHY_LIMIT);
     ENSURE(strlen(ask->detail) < sizeof request.detail, WHY_LIMIT);
@@ -201,6 +203,7 @@ static STATUS request_find(struct keeper_op *op, struct cursor *in, struct keepe
 
     TRY(keeper_text_open(in, text));
     (void)snprintf(op->object, sizeof op->object, "%s", text->head.segment);
+    (void)snprintf(op->certificate, sizeof op->certificate, "%s", text->head.certificate);
     TRY(keeper_text_object(op, text, no_names, &none));
     TRY(keeper_text_judge(&none));
     TRY(keeper_text_id(text, ID_PREFIX, &id));

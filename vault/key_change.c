@@ -15,13 +15,14 @@
 #include "vault/keeper_text.h"
 #include "vault/key_view.h"
 
-#define REASON_MAX     201u
-#define WITHIN_S_MAX   (APPROVE_DEADLINE_MS_MAX / 1000)
-#define BODY_BYTES_MAX 4096u
-#define SENTENCE_MAX   160u
-#define FIELD_REASON   0u
-#define FIELD_WITHIN   1u
-#define STATEMENT_MAX  512u
+#define REASON_MAX       201u
+#define WITHIN_S_MAX     (APPROVE_DEADLINE_MS_MAX / 1000)
+#define BODY_BYTES_MAX   4096u
+#define SENTENCE_MAX     160u
+#define FIELD_REASON     0u
+#define FIELD_WITHIN     1u
+#define WALK_RECORDS_MAX 1000000u /* A second, in which nobody else is answered. */
+#define STATEMENT_MAX    512u
 
 static const char *const change_names[] = {"reason", "within_seconds", NULL};
 
@@ -41,6 +42,7 @@ static STATUS change_read(struct keeper_op *op, struct cursor *in, struct change
 
     TRY(keeper_text_open(in, &text));
     (void)snprintf(op->object, sizeof op->object, "key/%.32s", text.head.segment);
+    (void)snprintf(op->certificate, sizeof op->certificate, "%s", text.head.certificate);
     TRY(keeper_text_object(op, &text, change_names, &object));
     read_object_free_text(&object, FIELD_REASON, out->reason, sizeof out->reason);
     struct read_object_range within = {
@@ -219,7 +221,13 @@ static STATUS destroy_is_allowed(struct keeper_op *op, const struct key_info *in
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL,
                              "Cards are still found by this key; 'cardkeep keys rotate' makes them "
                              "known by its successor, and it is free once that job is done.");
-    TRY(store_count_under(&op->keeper->store, info->id, &found, &out_proof->scanned));
+    status = store_count_under(&op->keeper->store, info->id, WALK_RECORDS_MAX, &found,
+                               &out_proof->scanned);
+    if (status.why == WHY_LIMIT)
+        return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL,
+                             "There are too many records to look at each of them now; 'cardkeep "
+                             "keys rotate' of this key does that in its own time.");
+    TRY(status);
     if (found == 0)
         return STATUS_OK;
     (void)snprintf(sentence, sizeof sentence,

@@ -154,9 +154,10 @@ STATUS store_get_record(struct store *store, uint64_t record_id, struct store_re
 STATUS store_put_record(struct store *store, struct db_batch *batch, uint64_t record_id,
                         const struct buffer *view, const struct buffer *card);
 STATUS store_delete_record(struct store *store, struct db_batch *batch, uint64_t record_id);
-/* How many of all records (*out_scanned) have an envelope that names this key: a walk over them. */
-STATUS store_count_under(struct store *store, uint64_t key_id, uint64_t *out_found,
-                         uint64_t *out_scanned);
+/* How many of all records (*out_scanned) have an envelope that names this key: a walk over them.
+ * WHY_LIMIT: there are more than `count_max`.  WHY_FORGED: a record is none. */
+STATUS store_count_under(struct store *store, uint64_t key_id, uint64_t count_max,
+                         uint64_t *out_found, uint64_t *out_scanned);
 /* The highest record id in use, 0 when there is none. */
 STATUS store_last_record(struct store *store, uint64_t *out_record_id);
 

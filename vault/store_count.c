@@ -18,8 +18,8 @@ static STATUS count_names(const uint8_t *row, size_t size, uint64_t key_id, bool
     return STATUS_OK;
 }
 
-STATUS store_count_under(struct store *store, uint64_t key_id, uint64_t *out_found,
-                         uint64_t *out_scanned)
+STATUS store_count_under(struct store *store, uint64_t key_id, uint64_t count_max,
+                         uint64_t *out_found, uint64_t *out_scanned)
 {
     OWNED(db_iterator_free) struct db_iterator *rows = NULL;
     uint64_t found = 0;
@@ -29,6 +29,7 @@ STATUS store_count_under(struct store *store, uint64_t key_id, uint64_t *out_fou
     for (; db_iterator_valid(rows); db_iterator_next(rows)) {
         size_t size = 0;
         bool names = false;
+        ENSURE(scanned < count_max, WHY_LIMIT);
         const uint8_t *row = db_iterator_value(rows, &size);
         TRY(count_names(row, size, key_id, &names));
         scanned++;

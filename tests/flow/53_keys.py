@@ -259,6 +259,9 @@ def what_cannot_be_carried_out_goes_on_waiting(system):
     refused = [one["event"] for one in system.audit() if one["outcome"] == "state_conflict"
                and one.get("object") == request["approval"]]
     equal(refused, ["key.approve"] * 2, "each attempt is in the log")
+    attempts = [one for one in system.audit() if one["event"] == "key.approve"
+                and one.get("object") == request["approval"]]
+    equal({len(one["certificate"]) for one in attempts}, {64}, "with the certificate")
 
 
 def keys_that_all_depends_on_are_not_moved_by_hand(system):

@@ -122,6 +122,11 @@ def the_end_of_a_key_is_proven_offline(system):
                                        f"key-{key}-statement.tlog-proof"], "two proofs")
     say(system, "keys", "prove", str(key), "--to", folder, code=2)  # Nothing is written over.
     verifier = ("--verifier", system.path("keys/vault-signer.pub"))
+    offline = system.path("offline")
+    os.mkdir(offline)
+    done = system.cardkeep("keys", "prove", str(key), "--to", offline, "--store",
+                           system.path("data/vault"), *verifier)
+    equal((done.returncode, os.listdir(offline) == [] ), (0, False), f"offline: {done.stderr}")
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
         done = system.cardkeep("keys", "prove", "--check", path, "--json", *verifier, config=False)
