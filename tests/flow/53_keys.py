@@ -4,7 +4,7 @@ import os
 import signal
 
 from custody import (active_key, approve, ask_for, change_key, fresh_key, key_of, keys_of,
-                     tokens_under)
+                     let_go, paused_job, tokens_under)
 from harness import VISA, check, equal, pay, problem, wait_until
 from rounds import rounds
 
@@ -107,6 +107,7 @@ def a_request_for_compromise_holds_the_key_at_once_and_its_approval_is_final(sys
     equal(_lease(system, token)["code"], "key_suspended", "asked by hand")
     equal(system.vault().get(f"/v1/tokens/{token}").status, 200, "its mask is shown")
     problem(change_key(system, key, "activate"), 409, "state_conflict")
+    job = paused_job(system, key)
     done = approve(system, request)
     equal((done.status, done.json["state"]), (200, "done"), f"approved: {done!r}")
     equal(done.json["result"]["key"]["state"], "compromised", "final")
@@ -116,6 +117,9 @@ def a_request_for_compromise_holds_the_key_at_once_and_its_approval_is_final(sys
     problem(system.vault().get(f"/v1/tokens/{token}"), 503, "key_compromised")
     equal(pay(system, system.token()["token"]).status, 200, "new cards have another key")
     check('"key_compromised"' in system.log("vault"), "an alarm in the log")
+    let_go(system, job)
+    equal(pay(system, token).status, 200, "moved, the card opens again")
+    equal(key_of(system, key)["state"], "compromised", "and the key never")
     problem(change_key(system, key, "compromise", body={"reason": "again"}), 409, "state_conflict")
 
 

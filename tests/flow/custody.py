@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys and approvals, as the tests of keys ask for them."""
-from harness import equal
+from harness import equal, wait_until
 
 
 def keys_of(system, **filters):
@@ -44,10 +44,55 @@ def approve(system, request, who="security-2"):
     return system.vault(who).post(f"/v1/approvals/{request['approval']}")
 
 
+def jobs_of(system):
+    """{key: states of the jobs that empty it}."""
+    found, after = {}, 0
+    while True:
+        page = system.vault("security").get(f"/v1/jobs?after={after}").json
+        for one in page["jobs"]:
+            found.setdefault(one["key"], []).append(one["state"])
+            after = int(one["job"].removeprefix("job_"))
+        if not page["more"]:
+            return found
+
+
+def jobs_rest(system):
+    """Nothing is being moved, and nothing is about to be: a vault empties what was compromised by
+    itself."""
+    def rest():
+        states = jobs_of(system)
+        begun = all(str(one["id"]) in map(str, states) for one in
+                    keys_of(system, purpose="card", state="compromised") if one["level"] == "dek")
+        return begun and not any("running" in one for one in states.values())
+    wait_until(rest, "jobs are over")
+
+
 def fresh_key(system):
-    """A card under a key that the next ones are not sealed under."""
+    """A card alone under a key, with no job under way that could bring others."""
+    jobs_rest(system)
+    for one in keys_of(system, purpose="card", state="active"):
+        if one["level"] == "dek":
+            equal(change_key(system, one["id"], "deactivate").status, 200, "the next is its own")
     token = system.token()["token"]
     return token, active_key(system)["id"]
+
+
+def paused_job(system, key):
+    """Keeps the vault from emptying a key as soon as it is compromised."""
+    asked = system.vault("security").post("/v1/rotations", {"what": "dek", "tenant": "demo",
+                                                            "key": key, "rate": 1})
+    equal(asked.status, 202, f"{asked!r}")
+    job = asked.json["job"]
+    equal(system.vault("security").post(f"/v1/jobs/{job}/pause").status, 200, "paused")
+    return job
+
+
+def let_go(system, job):
+    equal(system.vault("security").post(f"/v1/jobs/{job}/rate", {"rate": 100000}).status, 200,
+          "as fast as it can")
+    equal(system.vault("security").post(f"/v1/jobs/{job}/resume").status, 200, "it goes on")
+    wait_until(lambda: system.vault("security").get(f"/v1/jobs/{job}").json["state"] == "done",
+               "the job is done")
 
 
 def tokens_under(system, key):

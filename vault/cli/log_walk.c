@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "policies/audit_verify.h"
-#include "vault/cli/audit.h"
 #include "vault/cli/say.h"
 
 static const char *const store_option = "store";
@@ -52,11 +50,26 @@ enum cli_exit log_walk_signer(const struct cli_arguments *arguments, struct log_
         verifier = daemon_verifier(daemon, DAEMON_VAULT);
     }
     *out_signer = (struct log_signer){0};
-    if (!audit_verifier_read(verifier, &out_signer->key))
+    if (!audit_verifiers_read(verifier, out_signer->keys, &out_signer->trust))
         return CLI_USAGE;
-    (void)snprintf(out_signer->origin, sizeof out_signer->origin, "%s",
-                   origin == NULL ? out_signer->key.name : origin);
+    origin = origin == NULL ? out_signer->keys[0].name : origin;
+    if (strlen(origin) >= sizeof out_signer->origin) {
+        say_error("--origin is longer than the name of any log");
+        return CLI_USAGE;
+    }
+    memcpy(out_signer->origin, origin, strlen(origin) + 1);
     return CLI_DONE;
+}
+
+static STATUS verify_new(const struct log_signer *signer, struct audit_verify **out_verify)
+{
+    OWNED(audit_verify_free) struct audit_verify *verify = NULL;
+
+    TRY(audit_verify_new(signer->origin, &signer->keys[0], &verify));
+    for (unsigned i = 1; i < signer->trust.count; i++)
+        TRY(audit_verify_trust(verify, &signer->keys[i]));
+    *out_verify = MOVE(verify);
+    return STATUS_OK;
 }
 
 static enum cli_exit walk_daemon(const struct log_walk *walk, struct beside *beside)
@@ -86,7 +99,7 @@ enum cli_exit log_walk_run(const struct log_walk *walk)
     enum cli_exit code = log_walk_signer(walk->arguments, &signer);
     if (code != CLI_DONE)
         return code;
-    if (failed(audit_verify_new(signer.origin, &signer.key, &verify))) {
+    if (failed(verify_new(&signer, &verify))) {
         say_error("there is not enough memory, or the origin is too long");
         return CLI_USAGE;
     }

@@ -13,8 +13,7 @@
 #include <stdint.h>
 
 #include "base/json.h"
-#include "policies/note.h"
-#include "vault/cli/audit_fetch.h"
+#include "vault/cli/audit.h"
 
 struct log_walk {
     const struct cli_arguments *arguments;
@@ -23,9 +22,10 @@ struct log_walk {
     void *owner;
 };
 
-/* The key that the log's checkpoints are held against, and its origin. */
+/* The keys that the log's checkpoints are held against, of which one is enough, and its origin. */
 struct log_signer {
-    struct note_key key;
+    struct note_key keys[AUDIT_VERIFIERS_MAX];
+    struct audit_trust trust;
     char origin[NOTE_NAME_BYTES_MAX];
 };
 enum cli_exit log_walk_signer(const struct cli_arguments *arguments, struct log_signer *out_signer);

@@ -185,13 +185,19 @@ static enum cli_exit proof_judge(const struct cli_arguments *arguments,
     struct proof proof;
     enum cli_exit code = CLI_FOUND;
 
-    struct status status =
-        proof_open(text->bytes, text->size, signer->origin, &signer->key, &entry, &proof);
+    struct status status = FAIL(WHY_FORGED);
+    for (unsigned i = 0; failed(status) && i < signer->trust.count; i++) {
+        buffer_clear(&entry);
+        status =
+            proof_open(text->bytes, text->size, signer->origin, &signer->keys[i], &entry, &proof);
+    }
     if (failed(status))
         say_error("%s proves nothing: %s", path,
                   status.why == WHY_BAD_INPUT  ? "it is no tlog-proof with an entry in it"
                   : status.why == WHY_CONFLICT ? "what was signed is no checkpoint of this log"
-                                               : "its entry is not in what this key has signed");
+                                               : "its entry is not in what this key has signed; "
+                                                 "where the log's signer changed its key, the "
+                                                 "newer one is asked for");
     else if (read == NULL || !log_walk_read(buffer_text(&entry), entry.size, read))
         say_error("%s proves an entry that is not JSON", path);
     else {
