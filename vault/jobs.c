@@ -16,8 +16,8 @@
 
 #define SLICE_ALONE_US   20000 /* Where nobody asked for anything since QUIET_US. */
 #define SLICE_NEAR_US    1000  /* Between requests, at most each NEAR_US. */
-#define SLICE_RIDE_US    2000  /* With a commit of requests, at most, */
-#define SLICE_RIDE_PART  5     /* and at most this part of the time that a commit takes. */
+#define SLICE_RIDE_US    500   /* With every other commit of requests, at most, */
+#define SLICE_RIDE_PART  8     /* and at most this part of the time that one takes alone. */
 #define QUIET_US         1000000
 #define NEAR_US          20000
 #define SLICE_RECORDS    512u
@@ -237,8 +237,9 @@ static bool jobs_may_run(const struct keeper *keeper)
 void jobs_commit(struct keeper *keeper, int64_t now_ms)
 {
     struct jobs *jobs = keeper->jobs;
+    bool rides = jobs_may_run(keeper) && !jobs->rode;
 
-    if (jobs_may_run(keeper)) {
+    if (rides) {
         int64_t budget_us = jobs->commit_us / SLICE_RIDE_PART;
         slice_try(keeper, budget_us < SLICE_RIDE_US ? budget_us : SLICE_RIDE_US, now_ms);
     }
@@ -248,7 +249,9 @@ void jobs_commit(struct keeper *keeper, int64_t now_ms)
     if (jobs == NULL)
         return;
     int64_t ended_us = clock_monotonic_us();
-    jobs->commit_us = (7 * jobs->commit_us + ended_us - begun_us) / 8;
+    if (!rides) /* Or slices would make room for larger ones. */
+        jobs->commit_us = (7 * jobs->commit_us + ended_us - begun_us) / 8;
+    jobs->rode = rides;
     jobs->asked_us = ended_us;
     if (keeper->store_failed)
         jobs->known = false;

@@ -16,7 +16,8 @@ struct jobs {
     bool known; /* The next two are what the store says. */
     uint64_t last_id;
     uint64_t running;  /* The first that runs; 0: none. */
-    int64_t commit_us; /* What a commit of requests takes, smoothed. */
+    bool rode;         /* A slice, with the last commit of requests. */
+    int64_t commit_us; /* What one takes without, smoothed. */
     int64_t asked_us;  /* When requests were committed last, */
     int64_t sliced_us; /* and a slice of its own. */
     int64_t rate_due_us;
