@@ -11,8 +11,8 @@ import proc
 import rivals
 from rivals import harness
 
-CONNECTIONS = {1: 1, 4: 1, 64: 4, 256: 8, 1024: 16}
-WARM_UP = {1: 200, 4: 40, 64: 2000, 256: 4000, 1024: 8000}
+CONNECTIONS = {1: 1, 4: 1, 16: 1, 64: 4, 256: 8, 1024: 16}
+WARM_UP = {1: 200, 4: 40, 16: 500, 64: 2000, 256: 4000, 1024: 8000}
 STOCK = 20000  # Tokens that leases and payments use.
 PATIENCE_S = 900
 
@@ -266,9 +266,9 @@ def samples(bench):
     }
 
 
-def samples_once(bench, growth):
-    """What is taken once, after all rounds."""
-    return {"restart": bench.restart, "verify": bench.verify, "growth": growth}
+def samples_once(bench, apart):
+    """What is taken once, after all rounds; `apart` in systems of their own."""
+    return {"restart": bench.restart, "verify": bench.verify, **apart}
 
 
 def cpu_of(sample, *names):

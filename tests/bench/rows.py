@@ -144,6 +144,17 @@ def once():
               "sha256sum", figure("verify", "theirs"), least=0.3)
 
 
+def rotating(cards):
+    few, many = (f"10^{round(math.log10(count))}" for count in cards)
+    yield Row(f"rotation of KEKs, {many} cards", "ms", ("rotation",),
+              figure("rotation", "kek many"), f"{few} cards", figure("rotation", "kek few"),
+              most=1.5)
+    yield Row("rotation, records moved, alone", "records/s", ("rotation",),
+              figure("rotation", "alone"), "while others tokenize", figure("rotation", "moved"))
+    yield Row("rotation, tokenize, p99 meanwhile", "µs", ("rotation",),
+              figure("rotation", "busy"), "idle", figure("rotation", "idle"), most=1.5)
+
+
 def grown(sizes):
     """Each size beside the one before it where it shows how it goes on, and the last by the first
     where it must not."""
@@ -171,8 +182,8 @@ def grown(sizes):
                   at(size, "disk", 1 / size), f"at {names[before]}", at(before, "disk", 1 / before))
 
 
-def rows(quick, sizes):
-    return [*tokenizing(quick), *leasing(), *relaying(), *once(), *grown(sizes)]
+def rows(quick, sizes, cards):
+    return [*tokenizing(quick), *leasing(), *relaying(), *once(), *rotating(cards), *grown(sizes)]
 
 
 def evaluate(row, rounds, once_taken, troubles):

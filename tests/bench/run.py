@@ -15,11 +15,14 @@ import growth  # pylint: disable=wrong-import-position
 import measure  # pylint: disable=wrong-import-position
 import proc  # pylint: disable=wrong-import-position
 import rivals  # pylint: disable=wrong-import-position
+import rotation  # pylint: disable=wrong-import-position
 import rows  # pylint: disable=wrong-import-position
 from progress import Progress  # pylint: disable=wrong-import-position
 from rivals import harness  # pylint: disable=wrong-import-position
 
 SIZES = (100_000, 1_000_000, 10_000_000)
+ROTATED = (10_000, 1_000_000)
+ROTATED_QUICK = (10_000, 100_000)
 
 
 def arguments_read():
@@ -38,7 +41,8 @@ def arguments_read():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("words", nargs="*", metavar="ROW-WORD",
                         help="only rows that begin so, or are beside such a rival: tokenize, "
-                             "lease, batch, relay, restart, verify, growth, nginx, PostgreSQL, …")
+                             "lease, batch, relay, restart, verify, rotation, growth, nginx, "
+                             "PostgreSQL, …")
     return parser.parse_args()
 
 
@@ -54,7 +58,7 @@ def take(name, how, troubles, progress):
     return None
 
 
-def measure_all(bench, needed, count, sizes, progress):
+def measure_all(bench, needed, count, apart, progress):
     """(rounds, what was taken once, troubles)"""
     troubles = {}
     rounds = []
@@ -68,11 +72,14 @@ def measure_all(bench, needed, count, sizes, progress):
                     troubles[name] = troubles.pop(label)
         rounds.append(taken)
 
-    def grow():
-        with measure.Bench(bench.build, bench.seconds, progress) as other:
-            return growth.grow(other, sizes)
+    def alone(work):
+        def taken():
+            with measure.Bench(bench.build, bench.seconds, progress) as other:
+                return work(other)
+        return taken
     once = {}
-    for name, how in measure.samples_once(bench, grow).items():
+    others = {name: alone(work) for name, work in apart.items()}
+    for name, how in measure.samples_once(bench, others).items():
         if name in needed:
             once[name] = take(name, how, troubles, progress)
     return rounds, once, troubles
@@ -84,18 +91,21 @@ def main():
         sys.exit(f"{arguments.folder} is in memory; --folder names one on a disk")
     tempfile.tempdir = arguments.folder
     sizes = SIZES[:2] if arguments.quick else SIZES
-    picked = [row for row in rows.rows(arguments.quick, sizes)
+    cards = ROTATED_QUICK if arguments.quick else ROTATED
+    picked = [row for row in rows.rows(arguments.quick, sizes, cards)
               if not arguments.words or any(row.name.startswith(word) or word in row.rival
                                             for word in arguments.words)]
     if not picked:
         sys.exit("no row has that word")
     needed = {name for row in picked for name in row.needs}
+    apart = {"rotation": lambda bench: rotation.rotate(bench, cards),
+             "growth": lambda bench: growth.grow(bench, sizes)}
     progress = Progress()
     # What was started here ends here, also where somebody ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with measure.Bench(os.path.abspath(arguments.build), 1 if arguments.quick else 5,
                        progress) as bench:
-        rounds, once, troubles = measure_all(bench, needed, arguments.rounds, sizes, progress)
+        rounds, once, troubles = measure_all(bench, needed, arguments.rounds, apart, progress)
     progress.clear()
     results = [rows.evaluate(row, rounds, once, troubles) for row in picked]
     if not arguments.json:
