@@ -27,10 +27,9 @@
 #define MESSAGE_EPOCH_MAX 352u /* CONTRACT_HEADER_EPOCH with its NUL. */
 
 enum message_type {
-    /* Keeper to front. */
-    MESSAGE_STATE =
-        1, /* u8 readiness, counted why, u32 size and metrics text, counted CONTRACT_HEADER_EPOCH:
-              at start and each second. */
+    /* Keeper to front; the first of them at start and each second: u8 readiness, counted why, u32
+     * size and metrics text, counted CONTRACT_HEADER_EPOCH. */
+    MESSAGE_STATE = 1,
     MESSAGE_PROBLEM, /* problem */
     MESSAGE_VIEW,    /* u8 replayed, view */
     MESSAGE_VIEWS,   /* u8 replayed, u16 count, of u8 good and view or problem */
@@ -88,8 +87,8 @@ enum message_type {
     MESSAGE_JOB_PAUSE,      /* POST /v1/jobs/{id}/pause, and so on */
     MESSAGE_JOB_RESUME,
     MESSAGE_JOB_RATE,
-    MESSAGE_SIGNER_STATE,   /* GET /v1/signer */
-    MESSAGE_SIGNER_ROTATE,  /* POST /v1/signer/rotate */
+    MESSAGE_SIGNER_STATE,  /* GET /v1/signer */
+    MESSAGE_SIGNER_ROTATE, /* POST /v1/signer/rotate */
     MESSAGE_TYPE_END
 };
 #define MESSAGE_TEXT_QUESTIONS MESSAGE_AUDIT_HEAD
@@ -168,7 +167,6 @@ void message_caller_decode(struct cursor *in, struct message_caller *out_caller)
 
 void message_text_encode(const struct message_text *text, struct buffer *out);
 void message_text_decode(struct cursor *in, struct message_text *out_text);
-
 void message_card_encode(const struct message_card *card, struct buffer *out);
 void message_card_decode(struct cursor *in, struct message_card *out_card);
 
