@@ -34,6 +34,10 @@ STATUS keeper_ceremony_step_end(struct keeper_op *op, const char *detail,
 /* {"done": …, "ceremony": …} */
 void keeper_ceremony_answer(const struct keeper_op *op, bool done, struct json_writer *writer);
 
+/* --- keeper_ceremony_ask.c --- */
+/* Asks for a ceremony whose end is a seal of shares, whatever the seal is now. */
+STATUS keeper_ceremony_ask_migrate(struct keeper_op *op, struct keeper_text *text);
+
 /* --- keeper_unseal.c: shares on their way to a root --- */
 void keeper_unseal_tick(struct keeper *keeper, int64_t now_ms);
 /* Forgets all shares that were given. */

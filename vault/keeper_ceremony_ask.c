@@ -14,12 +14,19 @@
 #define WITHIN_S_LEAST   1
 #define WITHIN_S_MOST    (CEREMONY_MS_MAX / 1000)
 
-enum { PLAN_THRESHOLD, PLAN_CUSTODIANS, PLAN_WITHIN, PLAN_REASON };
+enum { PLAN_THRESHOLD, PLAN_CUSTODIANS, PLAN_WITHIN, PLAN_REASON, PLAN_TO };
 static const char *const plan_names[] = {[PLAN_THRESHOLD] = "threshold",
                                          [PLAN_CUSTODIANS] = "custodians",
                                          [PLAN_WITHIN] = "within_seconds",
                                          [PLAN_REASON] = "reason",
                                          NULL};
+/* Of a migration to shares: what it is to, vault/seal_migrate.c has read. */
+static const char *const migrate_names[] = {[PLAN_THRESHOLD] = "threshold",
+                                            [PLAN_CUSTODIANS] = "custodians",
+                                            [PLAN_WITHIN] = "within_seconds",
+                                            [PLAN_REASON] = "reason",
+                                            [PLAN_TO] = "to",
+                                            NULL};
 
 /* Names of principals that may hold a share. */
 static void plan_read_names(struct keeper_op *op, struct read_object *object,
@@ -56,7 +63,8 @@ static void plan_read_names(struct keeper_op *op, struct read_object *object,
     }
 }
 
-static STATUS plan_read(struct keeper_op *op, struct keeper_text *text, enum ceremony_kind kind,
+/* `out` has its kind already. */
+static STATUS plan_read(struct keeper_op *op, struct keeper_text *text, const char *const *names,
                         struct ceremony_plan *out, char reason[static REASON_MAX])
 {
     const struct read_object_range threshold = {PLAN_THRESHOLD, SHARES_THRESHOLD_MIN,
@@ -65,8 +73,8 @@ static STATUS plan_read(struct keeper_op *op, struct keeper_text *text, enum cer
                                              PROBLEM_INVALID_FIELD};
     struct read_object object;
 
-    *out = (struct ceremony_plan){.kind = kind, .within_ms = CEREMONY_MS_DEFAULT};
-    TRY(keeper_text_object(op, text, plan_names, &object));
+    *out = (struct ceremony_plan){.kind = out->kind, .within_ms = CEREMONY_MS_DEFAULT};
+    TRY(keeper_text_object(op, text, names, &object));
     read_object_need(&object, PLAN_THRESHOLD);
     read_object_need(&object, PLAN_CUSTODIANS);
     out->threshold = (unsigned)read_object_int(&object, &threshold);
@@ -99,7 +107,7 @@ STATUS keeper_ceremony_ask_init(struct keeper_op *op, struct cursor *in)
     struct buffer body OWNED(buffer_free) = BUFFER(BODY_BYTES_MAX);
     struct buffer detail OWNED(buffer_free) = BUFFER(DETAIL_BYTES_MAX);
     struct json_writer writer = json_writer_over(&body);
-    struct ceremony_plan plan;
+    struct ceremony_plan plan = {.kind = CEREMONY_INIT};
     char reason[REASON_MAX];
 
     if (op->keeper->settings->seal_kind == SEAL_PKCS11)
@@ -112,7 +120,7 @@ STATUS keeper_ceremony_ask_init(struct keeper_op *op, struct cursor *in)
     if (op->keeper->settings->seal_kind != SEAL_SHARES)
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL,
                              "Its configuration gives this vault another seal than shares.");
-    TRY(plan_read(op, &text, CEREMONY_INIT, &plan, reason));
+    TRY(plan_read(op, &text, plan_names, &plan, reason));
     TRY(plan_begin(op, &plan));
     (void)snprintf(op->object, sizeof op->object, "%s", ceremony_id(op->keeper->ceremonies.now));
     ceremony_say(op->keeper->ceremonies.now, &detail);
@@ -122,11 +130,14 @@ STATUS keeper_ceremony_ask_init(struct keeper_op *op, struct cursor *in)
 
 /* --- To ask for a new one, which another has to approve --- */
 
-static void plan_write(const struct ceremony_plan *plan, const char *reason, struct buffer *out)
+static void plan_write(const struct ceremony_plan *plan, bool migrates, const char *reason,
+                       struct buffer *out)
 {
     struct json_writer writer = json_writer_over(out);
 
     json_begin_object(&writer);
+    if (migrates)
+        json_put_member(&writer, "to", "shares");
     json_put_member_int(&writer, "threshold", plan->threshold);
     json_key(&writer, "custodians");
     json_begin_array(&writer);
@@ -139,25 +150,41 @@ static void plan_write(const struct ceremony_plan *plan, const char *reason, str
     json_end_object(&writer);
 }
 
-STATUS keeper_ceremony_ask_rekey(struct keeper_op *op, struct cursor *in)
+static STATUS plan_ask(struct keeper_op *op, struct keeper_text *text, enum approve_kind kind)
 {
-    struct keeper_text text OWNED(keeper_text_close) = {0};
+    bool migrates = kind == APPROVE_SEAL_MIGRATE;
     struct buffer detail OWNED(buffer_free) = BUFFER(APPROVE_DETAIL_MAX - 1);
-    struct ceremony_plan plan;
+    struct ceremony_plan plan = {.kind = CEREMONY_REKEY};
     char reason[REASON_MAX];
 
-    TRY(keeper_text_open(in, &text));
-    (void)keeper_ceremony_person(op, &text, "seal.rekey");
-    TRY(plan_read(op, &text, CEREMONY_REKEY, &plan, reason));
-    plan_write(&plan, reason, &detail);
+    TRY(plan_read(op, text, migrates ? migrate_names : plan_names, &plan, reason));
+    if (migrates && op->keeper->seal.kind == SEAL_SHARES)
+        return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL,
+                             "Its seal is of shares already; 'cardkeep rekey' makes new ones.");
+    plan_write(&plan, migrates, reason, &detail);
     if (failed(buffer_status(&detail)))
         return keeper_refuse(op, PROBLEM_TOO_LARGE, "/custodians",
                              "The names of the custodians are too long together.");
-    struct approve_ask ask = {.kind = APPROVE_SEAL_REKEY,
+    struct approve_ask ask = {.kind = kind,
                               .target = "seal",
                               .detail = buffer_text(&detail),
                               .certificate = op->certificate};
     return approve_ask(op, &ask);
+}
+
+STATUS keeper_ceremony_ask_rekey(struct keeper_op *op, struct cursor *in)
+{
+    struct keeper_text text OWNED(keeper_text_close) = {0};
+
+    TRY(keeper_text_open(in, &text));
+    (void)keeper_ceremony_person(op, &text, "seal.rekey");
+    return plan_ask(op, &text, APPROVE_SEAL_REKEY);
+}
+
+STATUS keeper_ceremony_ask_migrate(struct keeper_op *op, struct keeper_text *text)
+{
+    (void)keeper_ceremony_person(op, text, "seal.migrate");
+    return plan_ask(op, text, APPROVE_SEAL_MIGRATE);
 }
 
 /* The request's own words, which were checked when it was asked; policies may have changed. */
@@ -168,7 +195,8 @@ static STATUS plan_again(struct keeper_op *op, const struct approve_request *req
     char reason[REASON_MAX];
 
     buffer_add_text(&text.body, request->detail);
-    return plan_read(op, &text, CEREMONY_REKEY, out, reason);
+    return plan_read(op, &text, request->kind == APPROVE_SEAL_MIGRATE ? migrate_names : plan_names,
+                     out, reason);
 }
 
 STATUS keeper_ceremony_ask_approved(struct keeper_op *op, const struct approve_request *request,
@@ -176,7 +204,7 @@ STATUS keeper_ceremony_ask_approved(struct keeper_op *op, const struct approve_r
 {
     struct buffer detail OWNED(buffer_free) = BUFFER(DETAIL_BYTES_MAX);
     struct keeper *keeper = op->keeper;
-    struct ceremony_plan plan;
+    struct ceremony_plan plan = {.kind = CEREMONY_REKEY};
 
     TRY(plan_again(op, request, &plan));
     TRY(plan_begin(op, &plan));

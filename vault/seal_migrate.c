@@ -7,13 +7,17 @@
 
 #include "base/own.h"
 #include "vault/approve.h"
+#include "vault/keeper_ceremony.h"
 #include "vault/keeper_hsm.h"
 #include "vault/keeper_text.h"
 
 #define DETAIL_BYTES_MAX 64u
 
-static const char *const kinds[] = {"file", "pkcs11", NULL};
-static const enum seal_kind kind_of[] = {SEAL_FILE, SEAL_PKCS11};
+/* What a request's detail begins with where a ceremony carries it out. */
+#define TO_SHARES "{\"to\":\"shares\""
+
+static const char *const kinds[] = {"file", "pkcs11", "shares", NULL};
+static const enum seal_kind kind_of[] = {SEAL_FILE, SEAL_PKCS11, SEAL_SHARES};
 
 /* What would be refused once it is approved is refused now. */
 static STATUS migrate_check(struct keeper_op *op, enum seal_kind kind)
@@ -39,15 +43,21 @@ static STATUS migrate_check(struct keeper_op *op, enum seal_kind kind)
 STATUS seal_migrate_ask(struct keeper_op *op, struct cursor *in)
 {
     enum { MIGRATE_TO };
+    static const char *const any[] = {[MIGRATE_TO] = "to", "threshold", "custodians",
+                                      "within_seconds",    "reason",    NULL};
     static const char *const names[] = {[MIGRATE_TO] = "to", NULL};
     struct keeper_text text OWNED(keeper_text_close) = {0};
     struct read_object object;
     char detail[DETAIL_BYTES_MAX];
 
     TRY(keeper_text_open(in, &text));
-    TRY(keeper_text_object(op, &text, names, &object));
+    TRY(keeper_text_object(op, &text, any, &object));
     read_object_need(&object, MIGRATE_TO);
     unsigned kind = read_object_choice(&object, MIGRATE_TO, kinds, 0);
+    TRY(keeper_text_judge(&object));
+    if (kind_of[kind] == SEAL_SHARES)
+        return keeper_ceremony_ask_migrate(op, &text);
+    TRY(keeper_text_object(op, &text, names, &object)); /* The others are of shares alone. */
     TRY(keeper_text_judge(&object));
     TRY(migrate_check(op, kind_of[kind]));
     (void)snprintf(detail, sizeof detail, "{\"to\":\"%s\"}", kinds[kind]);
@@ -68,6 +78,8 @@ STATUS seal_migrate_run(struct keeper_op *op, const struct approve_request *requ
     const char *refusal = NULL;
     unsigned kind = 0;
 
+    if (strncmp(request->detail, TO_SHARES, strlen(TO_SHARES)) == 0)
+        return keeper_ceremony_ask_approved(op, request, out);
     while (kinds[kind] != NULL) {
         (void)snprintf(wanted, sizeof wanted, "{\"to\":\"%s\"}", kinds[kind]);
         if (strcmp(wanted, request->detail) == 0)

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import faults
+from ceremonies import Custodians
 from harness import VISA, check, equal, problem, wait_until
 from rounds import rounds
 from scan import Watch, may_look
@@ -73,7 +74,8 @@ def prepare(system):
     equal(_seal(system)["state"], "uninitialised", "a new vault")
     problem(system.vault("security").post("/v1/seal/init", {"threshold": 2}), 422, "unknown_field")
     problem(system.vault("shop").post("/v1/seal/init", {}), 403, "denied")
-    equal(system.vault("security").post("/v1/seal/init", {}).status, 202, "init")
+    done = system.cardkeep("init")
+    equal(done.returncode, 0, f"{done}")
     _wait_open(system)
     problem(system.vault("security").post("/v1/seal/init", {}), 409, "state_conflict")
     tokens.append(system.token()["token"])
@@ -332,6 +334,56 @@ def killed_in_the_middle_it_has_one_seal_and_that_opens(system):
             _migrate(system, "pkcs11")
         _cards_open(system)
     system.verified("vault")
+
+
+def _to_shares(system, custodians):
+    """By the command line alone: two persons, then the ceremony of three custodians."""
+    before = _seal(system)["set"]
+    done = system.cardkeep("seal", "migrate", "--to", "shares", "--threshold", "2", "--json",
+                           *custodians.names)
+    equal(done.returncode, 0, f"{done}")
+    request = json.loads(done.stdout)
+    equal(request["detail"]["to"], "shares", "what is asked for")
+    done = system.cardkeep("approvals", "approve", request["approval"], "--as", "security-2")
+    equal(done.returncode, 0, f"{done}")
+    equal(_seal(system)["set"], before, "until the ceremony's end nothing has changed")
+    custodians.ceremony()
+    state = _seal(system)
+    equal((state["state"], state["kind"], state["custodians"]),
+          ("open", "shares", custodians.names), "the seal")
+    check(state["set"] != before, "a new root")
+
+
+def from_shares_to_the_hsm_and_back_cards_open_and_old_shares_are_dead(system):
+    old, new = (Custodians(system, [f"custodian-{i}" for i in three])
+                for three in ((1, 2, 3), (3, 4, 5)))
+    _to_shares(system, old)
+    tokens.append(system.token()["token"])
+    system.stop("vault")
+    _start_sealed(system)
+    equal(_seal(system)["state"], "sealed", "no HSM opens it")
+    old.unseal("custodian-3", "custodian-1")
+    _cards_open(system)
+    _migrate(system, "pkcs11")
+    tokens.append(system.token()["token"])
+    _cards_open(system)
+    system.stop("vault")
+    system.start("vault")
+    equal(_seal(system)["kind"], "pkcs11", "by itself")
+    check(old.give("custodian-1").returncode != 0, "its shares are nobody's")
+    _to_shares(system, new)
+    _cards_open(system)
+    system.stop("vault")
+    _start_sealed(system)
+    done = old.give("custodian-3")
+    check(done.returncode != 0 and _seal(system)["state"] == "sealed", f"an old share: {done}")
+    new.unseal("custodian-4", "custodian-5")
+    _cards_open(system)
+    problem(system.vault("security").post("/v1/seal/migrate", {
+        "to": "shares", "threshold": 2, "custodians": new.names}), 409, "state_conflict")
+    problem(system.vault("security").post("/v1/seal/migrate", {"to": "pkcs11", "threshold": 2}),
+            422, "unknown_field", "/threshold")
+    _migrate(system, "pkcs11")
 
 
 def _checked(system):

@@ -8,6 +8,7 @@
 
 #include "base/encode.h"
 #include "base/own.h"
+#include "vault/cli/migrate.h"
 #include "vault/cli/say.h"
 #include "vault/cli/typed.h"
 #include "vault/contract.h"
@@ -124,7 +125,7 @@ void ceremony_show(const struct cli_arguments *arguments, const struct ceremony_
 
 /* --- init, rekey --- */
 
-static bool plan_write(const struct cli_arguments *arguments, struct buffer *body)
+bool ceremony_plan(const struct cli_arguments *arguments, const char *to, struct buffer *body)
 {
     struct json_writer writer = json_writer_over(body);
     long threshold = 0;
@@ -139,6 +140,8 @@ static bool plan_write(const struct cli_arguments *arguments, struct buffer *bod
         !cli_option_number(arguments, "within-seconds", 0, 1, WITHIN_S_MOST, &within))
         return false;
     json_begin_object(&writer);
+    if (to != NULL)
+        json_put_member(&writer, "to", to);
     json_put_member_int(&writer, "threshold", threshold);
     json_key(&writer, "custodians");
     json_begin_array(&writer);
@@ -165,7 +168,9 @@ enum cli_exit ceremony_init_command(const struct cli_arguments *arguments)
     enum cli_exit code = daemon_open(arguments, &daemon);
     if (code != CLI_DONE)
         return code;
-    if (!plan_write(arguments, &body))
+    if (arguments->word_count == 0 && cli_option(arguments, "threshold") == NULL)
+        return migrate_init(arguments, daemon);
+    if (!ceremony_plan(arguments, NULL, &body))
         return CLI_USAGE;
     code = ceremony_ask(daemon, "/init", &body, &answer);
     if (code != CLI_DONE)
@@ -190,7 +195,7 @@ enum cli_exit ceremony_rekey_command(const struct cli_arguments *arguments)
     enum cli_exit code = daemon_open(arguments, &daemon);
     if (code != CLI_DONE)
         return code;
-    if (!plan_write(arguments, &body))
+    if (!ceremony_plan(arguments, NULL, &body))
         return CLI_USAGE;
     code = ceremony_ask(daemon, "/rekey", &body, &answer);
     if (code != CLI_DONE)

@@ -34,6 +34,9 @@ void ceremony_text(const struct json *json, uint32_t object, const char *name,
 /* Which ceremony is meant: --ceremony, else the one that is under way. */
 enum cli_exit ceremony_name(const struct cli_arguments *arguments, const struct daemon *daemon,
                             char out[static CEREMONY_TEXT_MAX]);
+/* {"threshold": …, "custodians": [the words], …}, with "to" where that is not NULL; false, with the
+ * sentence said. */
+bool ceremony_plan(const struct cli_arguments *arguments, const char *to, struct buffer *body);
 /* Shows what the answer says of the ceremony, or all of it as JSON. */
 void ceremony_show(const struct cli_arguments *arguments, const struct ceremony_answer *answer);
 

@@ -45,17 +45,26 @@ static const struct help_text help_texts[] = {
      "proven their shares; until then nothing has changed.  vault/CEREMONIES.md has the whole.\n\n"
      "Examples:\n"
      "  cardkeep init --threshold 3 custodian-1 custodian-2 custodian-3 custodian-4 custodian-5\n"
-     "  cardkeep init --threshold 2 --within-seconds 14400 alice bob carol\n"},
+     "  cardkeep init --threshold 2 --within-seconds 14400 alice bob carol\n"
+     "  cardkeep init   # where the configuration says `kind: pkcs11`\n"},
     {"unseal",
      "The share is asked for without echo, or read from standard input; it is never an argument,\n"
      "where every process on the machine could read it.\n\n"
      "Examples:\n"
      "  cardkeep unseal\n"
      "  cardkeep unseal --as custodian-2 --json\n"},
-    {"seal", "Examples:\n"
-             "  cardkeep seal show\n"
-             "  cardkeep seal --reason 'somebody is in the building'\n"
-             "  cardkeep seal cancel cer_...\n"},
+    {"seal",
+     "migrate needs two persons: what it prints names the request, which somebody else approves.\n"
+     "The new kind comes with a new root, and the vault goes on; 'cardkeep seal show' says when "
+     "it\n"
+     "is in force.  To shares, a ceremony begins then.  Write the new kind into the configuration\n"
+     "at its end.  keys/HSM.md has the whole.\n\n"
+     "Examples:\n"
+     "  cardkeep seal show\n"
+     "  cardkeep seal --reason 'somebody is in the building'\n"
+     "  cardkeep seal cancel cer_...\n"
+     "  cardkeep seal migrate --to pkcs11\n"
+     "  cardkeep seal migrate --to shares --threshold 2 custodian-1 custodian-2 custodian-3\n"},
     {"rekey",
      "Two persons are needed: one asks, another says `cardkeep approvals approve`.  Then the "
      "steps\n"
@@ -100,14 +109,6 @@ static const struct help_text help_texts[] = {
      "  cardkeep store check .cardkeep/vault.yaml\n"
      "  cardkeep store check --json --verifier .cardkeep/keys/vault-signer.pub "
      ".cardkeep/vault.yaml\n"},
-    {"seal",
-     "migrate needs two persons: what it prints names the request, which somebody else approves.\n"
-     "The new kind comes with a new root; GET /v1/seal and the log say when it is in force.  "
-     "Write\n"
-     "the new kind into the configuration then.\n\n"
-     "Examples:\n"
-     "  cardkeep seal migrate --to pkcs11\n"
-     "  cardkeep approvals approve apr_7 --as security-2\n"},
     {"signer",
      "The vault's audit log, or with --relay the relay's.  The next key is named in the log under\n"
      "the old one's signature; then both sign, for as long as `signer: {overlap: ...}` says; then\n"

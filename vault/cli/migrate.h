@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vault/cli/migrate.h -- `cardkeep seal migrate`: another kind of seal for a running vault.
  *
- * In      the kind.
+ * In      the kind; to shares, the custodians.
  * Out     the request that somebody else approves.
  * Never   sees a root.
  * Threads one.
@@ -11,6 +11,12 @@
 
 #include "vault/cli/cli.h"
 
+struct daemon;
+
 enum cli_exit migrate_run(const struct cli_arguments *arguments);
+
+/* `cardkeep init` without custodians: for a vault whose configuration names an HSM.  Waits until
+ * the HSM has the root, or says what stands in the way. */
+enum cli_exit migrate_init(const struct cli_arguments *arguments, const struct daemon *daemon);
 
 #endif
