@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/own.h"
 #include "keys/source.h"
@@ -16,13 +17,15 @@
 #define ROW_BYTES_MAX     (256u * 1024u)
 
 /* What the row says is believed once the root is there; until then it only says whom to ask. */
-static bool seal_is_of_hsm(struct db *db, struct seal_record *out_seal)
+static enum seal_kind seal_peek(struct db *db, struct seal_record *out_seal)
 {
     static const char key[] = "seal";
     OWNED(buffer_free) struct buffer row = BUFFER(SEAL_ROW_BYTES_MAX);
 
-    return !failed(db_get(db, STORE_META, key, sizeof key, &row)) &&
-           !failed(seal_decode(row.bytes, row.size, out_seal)) && out_seal->kind == SEAL_PKCS11;
+    if (failed(db_get(db, STORE_META, key, sizeof key, &row)) ||
+        failed(seal_decode(row.bytes, row.size, out_seal)))
+        return SEAL_FILE;
+    return out_seal->kind;
 }
 
 static STATUS verify_open(struct verify *verify, char *reason, size_t reason_size)
@@ -57,7 +60,10 @@ static STATUS verify_open(struct verify *verify, char *reason, size_t reason_siz
     TRY(secret_pool_open(VERIFY_SLOTS));
     TRY(db_open(settings->data, &options, &keeper->db, reason, reason_size));
     struct seal_record seal;
-    if (seal_is_of_hsm(keeper->db, &seal) && verify->options->hsm_fd >= 0)
+    enum seal_kind kind = seal_peek(keeper->db, &seal);
+    if (kind == SEAL_SHARES)
+        return verify_root_join(STDIN_FILENO, &seal, &keeper->root, reason, reason_size);
+    if (kind == SEAL_PKCS11 && verify->options->hsm_fd >= 0)
         return keeper_hsm_fetch(keeper, verify->options->hsm_fd, &seal, &keeper->root, reason,
                                 reason_size);
     return source_open(&source, &keeper->root, reason, reason_size);

@@ -101,6 +101,10 @@ void verify_count(struct verify *verify, enum store_family family);
 STATUS verify_walk(struct verify *verify, char *reason, size_t reason_size);
 void verify_close(struct verify *verify);
 
+/* --- verify_root.c: shares, one a line, as many as it takes; `reason` gets a sentence --- */
+STATUS verify_root_join(int fd, const struct seal_record *seal, struct secret **out_root,
+                        char *reason, size_t reason_size);
+
 /* --- verify_log.c: the log itself, and what it says of the rows --- */
 STATUS verify_log_walk(struct verify *verify);
 

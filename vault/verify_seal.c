@@ -28,7 +28,11 @@ void verify_seal_entry(struct verify *verify, const char *event, const char *det
     const char *set = strstr(detail, set_name);
     const char *generation = strstr(detail, generation_name);
 
-    if (strcmp(event, "seal.open") == 0 || strcmp(event, "seal.init") == 0)
+    /* The first opening is that of its making: by an HSM, or with a ceremony's last step. */
+    bool made =
+        set != NULL && (strcmp(event, "seal.init") == 0 ||
+                        (strcmp(event, "seal.complete") == 0 && strncmp(detail, "init ", 5) == 0));
+    if (made || strcmp(event, "seal.open") == 0)
         verify->log_opens++;
     if (set == NULL)
         return;

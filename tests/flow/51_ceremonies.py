@@ -449,3 +449,24 @@ def with_the_last_proof_the_new_shares_are_in_force_and_the_old_ones_dead(system
     here["custodians"] = new
     here["old"] = old
     _opens(system, SIXTH, "custodian-2")
+
+
+def a_store_is_checked_with_its_shares_and_not_without(system):
+    custodians = here["custodians"]
+    two = [custodians.shares[who] for who in custodians.names[:2]]
+
+    def run(*lines):
+        return system.cardkeep("store", "check", "--verifier",
+                               system.path("keys/vault-signer.pub"), system.path("vault.yaml"),
+                               config=False, text="".join(line + "\n" for line in lines))
+    system.verified("vault")
+    done = run(*two)
+    equal(done.returncode, 0, f"{done.stdout}{done.stderr}")
+    check("all of it holds" in done.stdout, done.stdout)
+    for lines, words in (([], "2 of them are wanted"), (two[:1], "and 1 came"),
+                         ([two[0], two[0]], "was given already"),
+                         ([two[0], two[1][:-3] + "qqq"], "(bad input)")):
+        done = run(*lines)
+        equal(done.returncode, 2, f"{lines}: {done.stdout}")
+        check(words in done.stdout, f"{words}: {done.stdout}")
+        check(not any(line in done.stdout + done.stderr for line in two), "no share is repeated")

@@ -97,7 +97,9 @@ static const struct help_text help_texts[] = {
      "--verifier .cardkeep/keys/vault-signer.pub \\\n"
      "      --to .cardkeep/data/vault\n"},
     {"store",
-     "Offline, also beside a running vault, with its configuration and so with its seal: it runs\n"
+     "Offline, also beside a running vault, with its configuration and so with its seal (of "
+     "shares,\n"
+     "as many as it takes are read from standard input, one a line): it runs\n"
      "cardkeep-vault --verify-store, and shows what that finds.  Each row that was swapped, "
      "renamed,\n"
      "put back from an earlier copy, orphaned or changed is named: family, key, one sentence.  "

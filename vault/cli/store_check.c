@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "vault/cli/say.h"
@@ -51,6 +52,18 @@ static enum cli_exit exit_of(int status)
     }
 }
 
+/* What may be asked for are shares of a root: on a terminal they are not shown as they are typed.
+ * False: there is no terminal. */
+static bool echo_set(bool on)
+{
+    struct termios mode;
+
+    if (tcgetattr(STDIN_FILENO, &mode) != 0)
+        return false;
+    mode.c_lflag = on ? mode.c_lflag | ECHO : mode.c_lflag & ~(tcflag_t)ECHO;
+    return tcsetattr(STDIN_FILENO, TCSANOW, &mode) == 0;
+}
+
 /* posix_spawn() takes words that it promises not to write to, in a type that does not say so. */
 static char *word(const char *text)
 {
@@ -79,13 +92,17 @@ enum cli_exit store_check_command(const struct cli_arguments *arguments)
         words[count++] = word("--verifier");
         words[count++] = word(verifier);
     }
+    bool hidden = echo_set(false);
     int rc = posix_spawnp(&child, daemon, NULL, NULL, words, environ);
     if (rc != 0) {
+        if (hidden)
+            (void)echo_set(true);
         say_error("cannot run %s: %s; it is installed beside this program", daemon, strerror(rc));
         return CLI_UNREACHABLE;
     }
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return CLI_UNREACHABLE;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (hidden)
+        (void)echo_set(true);
     return exit_of(status);
 }
