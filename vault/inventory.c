@@ -79,6 +79,19 @@ static void put_seal(const struct keeper *keeper, struct json_writer *out)
     json_end_object(out);
 }
 
+/* Since when it signs, until when it is to, and which one follows. */
+static void put_signer_period(const struct keeper *keeper, struct json_writer *out)
+{
+    struct buffer state OWNED(buffer_free) = BUFFER(2048);
+
+    keeper_rotate_write(keeper, &state);
+    json_key(out, "rotation");
+    if (state.size > 0 && !failed(buffer_status(&state)))
+        json_put_raw(out, state.bytes, state.size);
+    else
+        json_put_null(out); /* The signer has not said yet. */
+}
+
 static void put_signers(const struct keeper *keeper, struct json_writer *out)
 {
     char text[NOTE_NAME_BYTES_MAX + 64];
@@ -94,6 +107,7 @@ static void put_signers(const struct keeper *keeper, struct json_writer *out)
         json_put_member_int(out, "bits", 256);
         json_put_member(out, "purpose", "audit log");
         json_put_member(out, "holder", "the signer's own file");
+        put_signer_period(keeper, out);
         json_end_object(out);
     }
     json_end_array(out);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vault/message.h -- what front and keeper say to each other: one struct a message, both directions
- * here.
+/* vault/message.h -- what front and keeper say to each other, both ways: one struct a message.
  *
  * In      structs.
  * Out     frame bodies, and structs again; decoding treats the other side as hostile: a bad body
  *         is in->bad.
- * Never   copies a number or a code: decoded structs lend them from the frame, which wipes
- *         itself.
+ * Never   copies a number or a code: decoded structs lend them from the frame, that wipes itself.
  * Threads any.
  *
  * Front to keeper: a caller, then what the request is about.  A request that the front could not

@@ -166,6 +166,27 @@ static void epochs(const uint8_t *data, size_t size)
     require(by != NULL && (fork.by[0] == '\0' || strstr(by, fork.by) != NULL));
 }
 
+/* Nothing that the key at hand did not sign comes out of either. */
+static void successions(const uint8_t *data, size_t size)
+{
+    struct frame frame = {.type = SIGNER_KEYS, .body = data, .size = (uint32_t)size};
+    struct signer_keys keys;
+    struct succession read;
+    char *text = text_of(data, size);
+    char *detail = strchr(text, '\n');
+
+    if (detail != NULL) {
+        *detail++ = '\0';
+        if (!failed(succession_read(text, detail, &read)))
+            require(succession_holds(&read) && strcmp(read.from.name, read.to.name) == 0);
+    }
+    free(text);
+    if (failed(signer_keys_parse(&frame, &keys)))
+        return;
+    require(keys.has_next || !keys.both);
+    require(!keys.has_next || succession_holds(&keys.succession));
+}
+
 static void hello(const uint8_t *data, size_t size)
 {
     struct frame frame = {.type = SIGNER_HELLO, .body = data, .size = (uint32_t)size};
@@ -174,6 +195,7 @@ static void hello(const uint8_t *data, size_t size)
     struct epoch_fork fork;
     char text[NOTE_NAME_BYTES_MAX + 64];
 
+    successions(data, size);
     if (failed(signer_hello_parse(&frame, &last, &said, &fork)))
         return;
     note_key_text(&said, text, sizeof text);

@@ -85,9 +85,9 @@ const struct cli_command cli_commands[] = {
      " json config: as: reason: within: ", 1, 1, keys_destroy},
     {"keys", "rotate",
      "[--json] [--config FILE] [--as NAME] [--tenant T] [--reason R] [--key ID] [--suite S] "
-     "[--rate N] [--watch] kek|dek|fingerprint",
+     "[--rate N] [--watch] [--relay] kek|dek|fingerprint|signer",
      "Give keys successors, and have moved what is under the old ones.",
-     " json config: as: tenant: reason: key: suite: rate: watch ", 1, 1, rotation_rotate},
+     " json config: as: tenant: reason: key: suite: rate: watch relay ", 1, 1, rotation_rotate},
     {"keys", "jobs", "[--json] [--config FILE] [--as NAME]", "Show what is being moved, and was.",
      " json config: as: ", 0, 0, rotation_jobs},
     {"keys", "watch", "[--json] [--config FILE] [--as NAME] JOB",

@@ -11,6 +11,7 @@
 #include "vault/cli/keys.h"
 #include "vault/cli/log_walk.h"
 #include "vault/cli/say.h"
+#include "vault/cli/signer.h"
 #include "vault/contract.h"
 
 #define TARGET_MAX     128u
@@ -171,6 +172,10 @@ enum cli_exit rotation_rotate(const struct cli_arguments *arguments)
     char target[TARGET_MAX];
     struct progress job;
 
+    if (strcmp(arguments->words[0], "signer") == 0)
+        return signer_rotate_command(arguments);
+    if (strcmp(arguments->words[0], "signer") == 0)
+        return signer_rotate_command(arguments);
     if (!rotate_body(arguments, &body))
         return CLI_USAGE;
     enum cli_exit code = daemon_open(arguments, &daemon);
