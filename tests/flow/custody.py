@@ -78,7 +78,8 @@ def fresh_key(system):
 
 
 def paused_job(system, key):
-    """Keeps the vault from emptying a key as soon as it is compromised."""
+    """Keeps the vault from emptying a key as soon as it is compromised.  The job begins with the
+    oldest record, at one a second, so that it has not come to the key's own when it is paused."""
     asked = system.vault("security").post("/v1/rotations", {"what": "dek", "tenant": "demo",
                                                             "key": key, "rate": 1})
     equal(asked.status, 202, f"{asked!r}")
