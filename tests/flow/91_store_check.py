@@ -21,7 +21,8 @@ WAIT_S = 60
 # What no look at one store can tell from what may have happened; vault/CHECK.md says why.
 UNKNOWABLE = {("audit_checkpoints", "family_rolled_back", ""),
               ("meta", "rolled_back", b"records".hex()),
-              ("meta", "rolled_back", b"unpurged".hex())}
+              ("meta", "rolled_back", b"unpurged".hex()),
+              ("meta", "deleted", b"review".hex()), ("meta", "rolled_back", b"review".hex())}
 
 
 def _unknowable(one):
@@ -274,7 +275,7 @@ def whatever_is_done_to_a_row_is_found_and_named(system):
             if harm == "family_rolled_back":
                 continue
             equal((seen, named), (tried - hidden.count(harm),) * 2, f"{harm}: found and named")
-            check(hidden.count(harm) * 4 < tried, f"{harm}: {tried}, of which hidden: {hidden}")
+            check(hidden.count(harm) * 3 < tried, f"{harm}: {tried}, of which hidden: {hidden}")
         lacking = {"records", "tokens", "fingerprints", "keys", "idempotency", "leases",
                    "expiries", "meta", "jobs", "audit_entries", "audit_checkpoints",
                    "audit_state"} - families
