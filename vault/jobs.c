@@ -118,8 +118,13 @@ static STATUS slice_walk(struct job_slice *slice, const struct slice_bounds *bou
             break;
         if (count == bounds->records || clock_monotonic_us() >= bounds->until_us)
             return STATUS_OK;
-        slice->record_id = record_id;
-        TRY(slice_record(slice, record_id));
+        struct keeper_mark mark = keeper_mark(slice->keeper);
+        struct status status = slice_record(slice, record_id);
+        if (failed(status)) {
+            keeper_rewind(slice->keeper, &mark, slice->now_ms);
+            slice->record_id = record_id;
+            return status;
+        }
         job->cursor = record_id;
         count++;
     }
@@ -143,15 +148,11 @@ static STATUS slice_run(struct keeper *keeper, struct job *job, const struct sli
     struct job_slice slice = {
         .keeper = keeper, .job = job, .room = keeper->jobs->room, .now_ms = now_ms};
     uint64_t hundreds = job->scanned / JOBS_ENTRY_RECORDS;
-    struct keeper_mark mark = keeper_mark(keeper);
-    const struct job before = *job;
     bool ended = false;
 
     struct status status = slice_walk(&slice, bounds, &ended);
     if (failed(status)) {
         log_failure(LOG_ERROR, "job_failed", status, NULL);
-        keeper_rewind(keeper, &mark, now_ms);
-        *job = before;
         job->state = JOB_FAILED;
         (void)snprintf(job->detail, sizeof job->detail, "record %llu could not be moved: %s",
                        (unsigned long long)slice.record_id, status_name(status.why));
@@ -273,6 +274,8 @@ void jobs_tick(struct keeper *keeper, int64_t now_ms)
     if (keeper->ring == NULL || keeper->store_failed || keeper_sealed(keeper) != NULL ||
         keeper_has_work(keeper) || keeper_trouble(keeper)[0] != '\0')
         return;
+    if (keeper->jobs != NULL && now_us < keeper->jobs->rest_us)
+        return;
     struct status status = jobs_know(keeper);
     if (!failed(status) && now_us >= keeper->jobs->schedule_us) {
         keeper->jobs->schedule_us = now_us + SCHEDULE_US;
@@ -280,6 +283,8 @@ void jobs_tick(struct keeper *keeper, int64_t now_ms)
     }
     if (failed(status)) {
         log_failure(LOG_ERROR, "jobs_not_read", status, NULL);
+        if (keeper->jobs != NULL)
+            keeper->jobs->rest_us = now_us + SCHEDULE_US;
         return;
     }
     int64_t budget_us = jobs_budget(keeper->jobs, now_us);

@@ -80,7 +80,7 @@ struct job_slice {
     struct job *job;
     struct secret *room; /* For a plaintext. */
     int64_t now_ms;
-    uint64_t record_id; /* The one that is looked at. */
+    uint64_t record_id; /* The one that could not be moved. */
 };
 /* One record that is there, of any tenant; *out_moved where it was moved. */
 STATUS job_reencrypt_record(struct job_slice *slice, uint64_t record_id, bool *out_moved);
