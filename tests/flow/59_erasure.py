@@ -2,6 +2,7 @@
 """What is erased is gone: from the store's rows, from every file of it, and from its backups."""
 import json
 import random
+import re
 import time
 
 import store_files
@@ -303,3 +304,28 @@ def who_may_not_erase_does_not(system):
     _shown(system, token, 200)
     listed = system.vault("security").get("/v1/erasures").json["erasures"]
     check(len(listed) >= 3 and all(one["state"] == "done" for one in listed), f"{listed}")
+
+
+def the_checker_finds_nothing_wrong_with_what_is_left(system):
+    done = system.cardkeep("store", "check", "--verifier", system.path("keys/vault-signer.pub"),
+                           system.path("vault.yaml"), config=False)
+    equal(done.returncode, 0, f"store check: {done.stdout}{done.stderr}")
+
+
+def at_the_command_line_it_reads_as_a_runbook(system):
+    kept = system.token()["token"]
+    system.token(who="other")
+    asked = system.cardkeep("erase", "tenant", "acme", "--backups")
+    equal(asked.returncode, 0, f"erase tenant: {asked.stderr}")
+    name = re.search(r"apr_[0-9]+", asked.stdout).group()
+    done = system.cardkeep("approvals", "approve", name, "--as", "security-2")
+    equal(done.returncode, 0, f"approving: {done.stdout}{done.stderr}")
+    newest = system.vault("security").get("/v1/erasures").json["erasures"][-1]["erasure"]
+    shown = system.cardkeep("erase", "show", "--wait", newest)
+    equal(shown.returncode, 0, f"erase show: {shown.stdout}{shown.stderr}")
+    check("markers of what is gone 0 were found" in shown.stdout, shown.stdout)
+    said = json.loads(system.cardkeep("erase", "show", "--json", newest).stdout)
+    equal((said["state"], said["kind"], said["backups"]), ("done", "tenant", True), "as JSON")
+    for words in (["token", kept], ["epoch", "x"], ["show", "apr_1"]):
+        equal(system.cardkeep("erase", *words).returncode, 2, f"{words} is wrong usage")
+    equal(system.cardkeep("erase", "tenant", "nobody").returncode, 1, "there is no such tenant")
