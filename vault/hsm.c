@@ -13,6 +13,7 @@
 #include "base/frames.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/supervise.h"
 #include "keys/pkcs11.h"
 #include "vault/hsm_confine.h"
 #include "vault/settings.h"
@@ -117,9 +118,9 @@ static STATUS hsm_do(struct hsm *hsm, const struct frame *frame, struct pkcs11_p
 }
 
 /* A module that hangs is ended by the kernel, with this process. */
-static STATUS patience_set(unsigned seconds)
+static STATUS patience_set(int64_t ms)
 {
-    struct itimerval patience = {.it_value = {.tv_sec = seconds}};
+    struct itimerval patience = {.it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}};
 
     ENSURE(setitimer(ITIMER_REAL, &patience, NULL) == 0, WHY_IO);
     return STATUS_OK;
@@ -130,7 +131,7 @@ static STATUS hsm_serve(struct hsm *hsm, const struct frame *frame)
     struct pkcs11_problem problem = hsm->problem;
 
     if (problem.trouble == PKCS11_NONE) {
-        TRY(patience_set(HSM_PATIENCE_S));
+        TRY(patience_set(hsm->settings->timeout_ms));
         struct status status = hsm_do(hsm, frame, &problem);
         TRY(patience_set(0));
         if (failed(status) && problem.trouble == PKCS11_NONE)
@@ -197,6 +198,10 @@ int hsm_run(void *owner, int core_fd)
     /* Before its user changes: the PIN may be root's alone.  What is wrong with it is answered. */
     status_ignore(pkcs11_pin_read(hsm.settings->pin, &hsm.pin, &hsm.problem), "hsm.problem has it");
     struct status status = hsm_confine(settings, HSM_LOCK_BYTES, &report);
+    if (status.why == WHY_DENIED) { /* In production; no later try has more guards. */
+        log_failure(LOG_ERROR, "hsm_ended", status, "missing", report.missing, NULL);
+        return SUPERVISE_EXIT_CONFIG;
+    }
     if (!failed(status) && report.missing[0] != '\0')
         log_event(LOG_WARN, "guards_missing", "missing", report.missing, NULL);
     if (!failed(status))

@@ -6,6 +6,7 @@
  * Never   serves a second request: it leaves, and what the module kept in its memory goes with it;
  *         the supervisor starts another, which loads nothing until it is asked.  Tries a PIN that
  *         was refused again: it stays then, until the PIN's file is another, and only then leaves.
+ *         Outlasts the configuration's `timeout`: a module that hangs is ended with its process.
  * Threads one of ours; the module may have its own.
  *
  * A vendor's module is foreign code with a PIN and, for an instant, a root: so it is in no process
@@ -15,8 +16,6 @@
 #define VAULT_HSM_H
 
 #define HSM_FRAME_BYTES_MAX 4096u
-/* A request that takes longer is the module's hanging: the process ends, and another comes. */
-#define HSM_PATIENCE_S 20u
 
 /* Keeper -> HSM's process: WRAP (counted binding, 32 bytes of root), UNWRAP (counted binding, the
  * blob).  Back, with the question's id: BLOB and ROOT (counted label, serial and mechanism of the

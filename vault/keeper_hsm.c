@@ -19,8 +19,8 @@
 
 #define ASKED_BYTES_MAX  160u
 #define TOKEN_TEXT_BYTES 160u
-#define FETCH_MS         30000 /* Longer than that process waits for its module. */
-#define TRY_AGAIN_MS     3000  /* After a failure: each try is a process and a log-in. */
+#define FETCH_MORE_MS    5000 /* That process ends before. */
+#define TRY_AGAIN_MS     3000 /* After a failure: each try is a process and a log-in. */
 
 struct keeper_hsm {
     int fd; /* -1: none. */
@@ -374,7 +374,7 @@ void keeper_hsm_read(struct keeper *keeper, int64_t now_ms)
 
 /* --- Without a loop --- */
 
-static STATUS fetch_answer(struct keeper_hsm *hsm, struct frame *out_frame)
+static STATUS fetch_answer(struct keeper_hsm *hsm, int wait_ms, struct frame *out_frame)
 {
     struct pollfd fds = {.fd = hsm->fd, .events = POLLIN};
 
@@ -382,7 +382,7 @@ static STATUS fetch_answer(struct keeper_hsm *hsm, struct frame *out_frame)
         struct status status = frame_reader_next(hsm->in, out_frame);
         if (status.why != WHY_NOT_FOUND)
             return status;
-        ENSURE(poll(&fds, 1, FETCH_MS) == 1, WHY_TIMEOUT);
+        ENSURE(poll(&fds, 1, wait_ms) == 1, WHY_TIMEOUT);
         TRY(frame_reader_fill(hsm->in, hsm->fd));
     }
 }
@@ -396,7 +396,7 @@ static STATUS fetch_ask(struct keeper *keeper, const struct seal_record *record,
     TRY(frame_reader_new(&keeper->hsm->in));
     TRY(frame_writer_new(HSM_FRAME_BYTES_MAX, &keeper->hsm->out));
     TRY(hsm_ask(keeper, HSM_UNWRAP, record));
-    TRY(fetch_answer(keeper->hsm, &frame));
+    TRY(fetch_answer(keeper->hsm, (int)keeper->settings->hsm.timeout_ms + FETCH_MORE_MS, &frame));
     struct cursor in = cursor_over(frame.body, frame.size);
     if (frame.type == HSM_FAILED) {
         (void)cursor_u8(&in);

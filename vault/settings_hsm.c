@@ -72,6 +72,7 @@ void settings_hsm_read(struct config *config, const struct config_node *seal,
     out->token = config_text(config, map, "token", NULL);
     out->key = config_text(config, map, "key", "cardkeep-root");
     out->network = config_bool(config, map, "network", false);
+    out->timeout_ms = config_duration_ms(config, map, "timeout", 20 * 1000, 1000, 300 * 1000);
     if (out->token != NULL && (out->token[0] == '\0' || strlen(out->token) > LABEL_BYTES_MAX))
         config_complain(config, map, "`token` is a label of 1 to %u characters", LABEL_BYTES_MAX);
     pin_read(config, map, out);
@@ -84,6 +85,7 @@ void settings_hsm_print(const struct settings_hsm *hsm, FILE *out)
         return;
     (void)fprintf(out, ", pkcs11: {module: %s, token: %s, key: %s, pin: {file: %s}, network: %s",
                   hsm->module, hsm->token, hsm->key, hsm->pin, hsm->network ? "true" : "false");
+    (void)fprintf(out, ", timeout: %llds", (long long)(hsm->timeout_ms / 1000));
     for (size_t i = 0; i < hsm->file_count; i++)
         (void)fprintf(out, "%s%s", i == 0 ? ", files: [" : ", ", hsm->files[i]);
     (void)fputs(hsm->file_count > 0 ? "]}" : "}", out);

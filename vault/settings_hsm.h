@@ -24,6 +24,7 @@ struct settings_hsm {
     const char *files[SETTINGS_HSM_FILES_MAX];
     size_t file_count;
     bool network;
+    int64_t timeout_ms; /* Of one request to it. */
 };
 
 /* `seal` is the map that may have it; what is wrong is recorded with the configuration. */

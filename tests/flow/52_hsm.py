@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root is in an HSM: the vault opens by itself, or says what stands in the way."""
+import errno
 import json
 import os
 import subprocess
@@ -198,6 +199,37 @@ def a_module_that_crashes_takes_nothing_with_it(system):
     hsm[0].behave("")
     _wait_open(system)
     _cards_open(system)
+
+
+def a_module_that_hangs_is_ended_and_tried_again(system):
+    system.stop("vault")
+    system.edit("vault.yaml", f"key: {KEY}", f"key: {KEY}, timeout: 1s")
+    hsm[0].behave("hang")
+    _start_sealed(system)
+    _wait_sealed(system, "ended or hung before it answered")
+    hsm[0].behave("")
+    _wait_open(system)
+    system.stop("vault")
+    system.edit("vault.yaml", f"key: {KEY}, timeout: 1s", f"key: {KEY}")
+    system.start("vault")
+    check('"signal 14"' in system.log("vault"), "the log says how it ended")
+
+
+def a_module_reaches_its_own_files_and_no_network(system):
+    """The module itself tries, while it has the PIN and is about to have the root."""
+    own = hsm[0].environment["SOFTHSM2_CONF"]
+    others = [system.path(*parts) for parts in (
+        ("data", "vault", "CURRENT"), ("keys", "vault-signer.key"), ("keys", "hsm.pin"),
+        ("tls", "vault", "vault.key"), ("vault.yaml",), ("policies.yaml",), ("seal.key",))]
+    others += ["/etc/passwd", "/proc/self/mem", f"/proc/{system.part('vault', 'keeper')}/maps"]
+    equal([path for path in others if not os.path.exists(path)], [], "what is not there")
+    system.stop("vault")
+    hsm[0].behave(" ".join(["pry", own, *others]))
+    system.start("vault")
+    with open(hsm[0].environment["ODD_HSM"] + ".out", encoding="ascii") as file:
+        found = file.read().split(" ")
+    hsm[0].behave("")
+    equal(found, [own] + ["."] * len(others) + [str(errno.EACCES)], "what it could open")
 
 
 def its_pin_is_in_no_file_and_no_other_process(system):

@@ -8,12 +8,17 @@
  *   nogcm      CKM_AES_GCM is not one of them
  *   hang       a login does not come back while the word is there
  *   crash      a login ends the process
+ *   pry F...   at a login the rest of the file, paths with spaces between, is opened; and a socket:
+ *              "F" or a dot a piece, then errno of the socket, is written behind its name and ".out"
  *   ODD_HSM_LOGINS=F   one byte is added to the file F for each login. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +61,34 @@ static CK_RV mechanism_list(CK_SLOT_ID slot, CK_MECHANISM_TYPE *list, CK_ULONG *
     return answer;
 }
 
+/* What somebody would do who had written the module. */
+static void pry(void)
+{
+    char text[4096] = "";
+    char out[8192] = "";
+    char name[512];
+    char *at = text;
+    const char *path = secure_getenv("ODD_HSM");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+        return;
+    (void)close(fd);
+    (void)strsep(&at, " ");
+    for (const char *one = strsep(&at, " "); one != NULL; one = strsep(&at, " ")) {
+        fd = open(one, O_RDONLY | O_CLOEXEC);
+        (void)snprintf(out + strlen(out), sizeof out - strlen(out), "%s ", fd < 0 ? "." : one);
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    int rc = socket(AF_INET, SOCK_STREAM, 0);
+    (void)snprintf(out + strlen(out), sizeof out - strlen(out), "%d", rc < 0 ? errno : 0);
+    (void)snprintf(name, sizeof name, "%s.out", path);
+    fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd >= 0 && write(fd, out, strlen(out)) >= 0)
+        (void)close(fd);
+}
+
 static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG size)
 {
     const char *counted = secure_getenv("ODD_HSM_LOGINS");
@@ -67,6 +100,8 @@ static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pi
             return CKR_GENERAL_ERROR;
         (void)close(fd);
     }
+    if (is("pry"))
+        pry();
     while (is("hang"))
         (void)nanosleep(&moment, NULL);
     if (is("crash"))

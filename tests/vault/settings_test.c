@@ -251,6 +251,7 @@ Test(settings, an_hsm_is_a_module_a_token_and_where_the_pin_is)
     cr_assert_eq(read_text(HSM("{file: /run/pin}")), WHY_NONE, "%s", error);
     cr_expect_str_eq(settings.hsm.pin, "/run/pin");
     cr_expect(!settings.hsm.network);
+    cr_expect_eq(settings.hsm.timeout_ms, 20000);
 }
 
 Test(settings, a_pin_may_be_a_credential_of_the_service)
