@@ -158,6 +158,8 @@ STATUS store_delete_record(struct store *store, struct db_batch *batch, uint64_t
  * WHY_LIMIT: there are more than `count_max`.  WHY_FORGED: a record is none. */
 STATUS store_count_under(struct store *store, uint64_t key_id, uint64_t count_max,
                          uint64_t *out_found, uint64_t *out_scanned);
+/* Whether any record behind this one is under the key, of those that are in the engine. */
+STATUS store_count_behind(struct store *store, uint64_t record_id, uint64_t key_id, bool *out_any);
 /* The highest record id in use, 0 when there is none. */
 STATUS store_last_record(struct store *store, uint64_t *out_record_id);
 

@@ -40,3 +40,20 @@ STATUS store_count_under(struct store *store, uint64_t key_id, uint64_t count_ma
     *out_scanned = scanned;
     return STATUS_OK;
 }
+
+STATUS store_count_behind(struct store *store, uint64_t record_id, uint64_t key_id, bool *out_any)
+{
+    OWNED(db_iterator_free) struct db_iterator *rows = NULL;
+    uint8_t from[8];
+
+    *out_any = false;
+    for (unsigned i = 0; i < sizeof from; i++)
+        from[i] = (uint8_t)((record_id + 1) >> (56 - 8 * i));
+    TRY(db_iterate(store->db, STORE_RECORDS, from, sizeof from, &rows));
+    for (; db_iterator_valid(rows) && !*out_any; db_iterator_next(rows)) {
+        size_t size = 0;
+        const uint8_t *row = db_iterator_value(rows, &size);
+        TRY(count_names(row, size, key_id, out_any));
+    }
+    return db_iterator_status(rows);
+}

@@ -203,6 +203,34 @@ def a_job_is_paused_and_resumed_and_goes_at_its_rate(system):
     equal(events, ["job.begin", "job.pause", "job.resume", "job.rate", "job.end"], "its story")
 
 
+def a_key_that_took_new_cards_meanwhile_is_not_stated_empty(system):
+    def state(key, verb):
+        answer = system.vault("security").post(f"/v1/keys/{key}/{verb}", {})
+        equal(answer.status, 200, f"key {key} {verb}: {answer!r}")
+    _cards(system, 5)
+    key = _active(system)
+    state(key, "suspend")
+    _cards(system, 1)
+    job = _rotate(system, "dek", key=key, rate=1)
+    _say(system, job, "pause")
+    state(_active(system), "deactivate")
+    state(key, "activate")
+    _cards(system, 1)
+    equal(_active(system), key, "it encrypts again")
+    state(key, "suspend")
+    start = system.audit_size()
+    _say(system, job, "rate", rate=1000000)
+    _say(system, job, "resume")
+    _ended(system, job)
+    said = [one for one in system.audit(start=start) if one["event"] == "key.statement" and
+            one.get("key", {}).get("id") == key]
+    equal(said, [], "a statement about a key that has a card")
+    _ended(system, _rotate(system, "dek", key=key))
+    said = [one for one in system.audit(start=start) if one["event"] == "key.statement" and
+            one.get("key", {}).get("id") == key]
+    equal(len(said), 1, "a job that began behind it empties the key, and says so")
+
+
 def a_job_survives_every_kill_and_counts_right(system):
     count = _records(system)
     tokens = _cards(system, 1500)
