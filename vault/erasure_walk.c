@@ -202,7 +202,9 @@ static STATUS key_destroy(struct slice *slice, const struct key_info *info)
 {
     struct keyring *ring = slice->keeper->ring;
 
-    if (info->state == KEY_STATE_ACTIVE) /* Somebody made it so again: cards may come under it. */
+    /* Somebody made it active again: cards may come under it; or it was, since the erasure began, and
+     * cards may have come behind the walk.  What cannot be taken back waits for a person then. */
+    if (info->state == KEY_STATE_ACTIVE || info->changed_ms > slice->run->row.asked_ms)
         return STATUS_OK;
     TRY(keyring_change_state(ring, info->id, KEY_STATE_DESTROYED, slice->now_ms));
     slice->run->row.keys++;
