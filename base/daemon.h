@@ -16,7 +16,7 @@
 
 #define DAEMON_EXIT_USAGE  2
 
-#define DAEMON_OPTIONS_MAX 4u
+#define DAEMON_OPTIONS_MAX 8u
 
 struct daemon_option {
     const char *name;

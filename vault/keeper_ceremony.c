@@ -201,10 +201,10 @@ static STATUS ceremony_complete(struct keeper_op *op)
 
     ceremony_finish(keeper->ceremonies.now, op->now_ms, &root, record);
     ceremony_set_text(record->set_id, set);
-    /* The offline checker reads the set in force out of this. */
-    buffer_format(&detail, "%s is done: shares, set %s, ", ceremony_kind_names[kind], set);
+    /* The offline checker reads the set in force out of this, and that a root is new. */
+    buffer_format(&detail, "shares, set %s, ", set);
     ceremony_say(keeper->ceremonies.now, &detail);
-    struct audit_entry entry = {.event = "seal.complete",
+    struct audit_entry entry = {.event = kind == CEREMONY_INIT ? "seal.init" : "seal.change",
                                 .object = op->object,
                                 .certificate = op->certificate,
                                 .detail = buffer_text(&detail)};
@@ -298,6 +298,39 @@ STATUS keeper_ceremony_cancel(struct keeper_op *op, struct cursor *in)
     (void)snprintf(how, sizeof how, "%s cancelled it", op->principal->name);
     keeper_ceremony_drop(op->keeper, how);
     return STATUS_OK;
+}
+
+/* What was rehearsed elsewhere, with a backup: for the record (POST /v1/seal/rehearsed). */
+STATUS keeper_ceremony_rehearsed(struct keeper_op *op, struct cursor *in)
+{
+    enum { REHEARSED_BACKUP, REHEARSED_RESULT };
+    static const char *const names[] = {
+        [REHEARSED_BACKUP] = "backup", [REHEARSED_RESULT] = "result", NULL};
+    static const char *const results[] = {"good", "bad", NULL};
+    const struct read_object_range backup = {REHEARSED_BACKUP, 1, UINT32_MAX,
+                                             PROBLEM_INVALID_FIELD};
+    struct keeper_text text OWNED(keeper_text_close) = {0};
+    struct buffer body OWNED(buffer_free) = BUFFER(BODY_BYTES_MAX);
+    struct json_writer writer = json_writer_over(&body);
+    struct read_object object;
+    char detail[64];
+
+    TRY(keeper_text_open(in, &text));
+    (void)keeper_ceremony_person(op, &text, "seal.rehearse");
+    TRY(keeper_text_object(op, &text, names, &object));
+    read_object_need(&object, REHEARSED_BACKUP);
+    read_object_need(&object, REHEARSED_RESULT);
+    int64_t id = read_object_int(&object, &backup);
+    unsigned result = read_object_choice(&object, REHEARSED_RESULT, results, 0);
+    TRY(keeper_text_judge(&object));
+    (void)snprintf(detail, sizeof detail, "backup %lld, %s", (long long)id, results[result]);
+    json_begin_object(&writer);
+    json_put_member_bool(&writer, "recorded", true);
+    json_end_object(&writer);
+    struct audit_entry entry = {
+        .event = op->event, .object = op->object, .certificate = op->certificate, .detail = detail};
+    TRY(keeper_record(op, &entry));
+    return keeper_answer_text(op, 200, &body);
 }
 
 void keeper_ceremony_tick(struct keeper *keeper, int64_t now_ms)

@@ -113,7 +113,7 @@ STATUS keeper_ceremony_ask_init(struct keeper_op *op, struct cursor *in)
     if (op->keeper->settings->seal_kind == SEAL_PKCS11)
         return seal_hsm_init(op, in);
     TRY(keeper_text_open(in, &text));
-    (void)keeper_ceremony_person(op, &text, "seal.init");
+    (void)keeper_ceremony_person(op, &text, "seal.ask");
     if (op->keeper->seal.kind != 0)
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL,
                              "The vault has a seal; 'cardkeep rekey' gives it other custodians.");
@@ -123,6 +123,7 @@ STATUS keeper_ceremony_ask_init(struct keeper_op *op, struct cursor *in)
     TRY(plan_read(op, &text, plan_names, &plan, reason));
     TRY(plan_begin(op, &plan));
     (void)snprintf(op->object, sizeof op->object, "%s", ceremony_id(op->keeper->ceremonies.now));
+    buffer_add_text(&detail, "init, shares, ");
     ceremony_say(op->keeper->ceremonies.now, &detail);
     keeper_ceremony_answer(op, false, &writer);
     return keeper_ceremony_step_end(op, buffer_text(&detail), &body);

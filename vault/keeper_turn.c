@@ -36,6 +36,7 @@ static const struct turn_row {
     {MESSAGE_SEAL_COLLECT, POLICY_SEAL_SHARE, keeper_ceremony_collect, ALSO_SEALED},
     {MESSAGE_SEAL_CONFIRM, POLICY_SEAL_SHARE, keeper_ceremony_confirm, ALSO_SEALED},
     {MESSAGE_SEAL_CANCEL, POLICY_SEAL_MANAGE, keeper_ceremony_cancel, ALSO_SEALED},
+    {MESSAGE_SEAL_REHEARSED, POLICY_SEAL_MANAGE, keeper_ceremony_rehearsed, ALSO_SEALED},
     {MESSAGE_SEAL_UNSEAL, POLICY_SEAL_SHARE, keeper_unseal_run, ALSO_SEALED},
     {MESSAGE_KEYS, POLICY_KEY_READ, key_list_all, ONLY_OPEN},
     {MESSAGE_KEY_SHOW, POLICY_KEY_READ, key_list_one, ONLY_OPEN},

@@ -29,7 +29,8 @@
 #define FINDING_TEXT_MAX 1024u
 
 static const char usage[] =
-    "usage: cardkeep-vault --config FILE [--check | --verify-store [--verifier KEY] [--json]]\n"
+    "usage: cardkeep-vault --config FILE [--check | --verify-store [--verifier KEY] [--json]\n"
+    "                      [--store DIR]]\n"
     "                      [--accept-rollback WORD]\n"
     "\n"
     "Keeps cards and gives tokens for them; gives cards to relays that policies allow.\n"
@@ -39,6 +40,7 @@ static const char usage[] =
     "  --verify-store name every row of the store that is not what was written last, and leave\n"
     "  --verifier KEY with it: the .pub file of the signer, to ask the log's signatures as well\n"
     "  --json         with it: one JSON object a line\n"
+    "  --store DIR    with it: another store than the configuration's, restored from a backup\n"
     "  --accept-rollback SIZE:ROOT:EPOCH\n"
     "                 go on from a store that is older than what was signed; the log line that\n"
     "                 refuses it names the three, and both logs keep who said so\n"
@@ -123,13 +125,20 @@ static int check(const struct settings *settings)
     return EXIT_SUCCESS;
 }
 
-enum option { OPTION_VERIFY_STORE, OPTION_ACCEPT_ROLLBACK, OPTION_VERIFIER, OPTION_JSON };
+enum option {
+    OPTION_VERIFY_STORE,
+    OPTION_ACCEPT_ROLLBACK,
+    OPTION_VERIFIER,
+    OPTION_JSON,
+    OPTION_STORE
+};
 
 static const struct daemon_option own_options[] = {
     [OPTION_VERIFY_STORE] = {"verify-store", false},
     [OPTION_ACCEPT_ROLLBACK] = {"accept-rollback", true},
     [OPTION_VERIFIER] = {"verifier", true},
     [OPTION_JSON] = {"json", false},
+    [OPTION_STORE] = {"store", true},
     {NULL, false},
 };
 
@@ -218,7 +227,16 @@ static int hsm_start(const struct settings *settings)
     return -1;
 }
 
-static int verify_store(const struct settings *settings, const struct daemon_call *call)
+/* What a rehearsal opens is a backup: older than what the signer knows, as it should be. */
+static void store_choose(struct settings *settings, const char *store)
+{
+    if (store == NULL)
+        return;
+    settings->data = store;
+    settings->signer_state = NULL;
+}
+
+static int verify_store(struct settings *settings, const struct daemon_call *call)
 {
     struct note_key log_key;
     const char *verifier = call->values[OPTION_VERIFIER];
@@ -231,6 +249,7 @@ static int verify_store(const struct settings *settings, const struct daemon_cal
 
     if (verifier != NULL && !log_key_read(verifier, &log_key))
         return DAEMON_EXIT_USAGE;
+    store_choose(settings, call->values[OPTION_STORE]);
     (void)setvbuf(stdout, room, _IOFBF, sizeof room);
     struct keeper_verify_options options = {
         .log_key = verifier != NULL ? &log_key : NULL,

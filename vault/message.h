@@ -52,8 +52,7 @@ enum message_type {
     MESSAGE_AUDIT_READ,      /* caller, u64 start, u32 limit */
     MESSAGE_BACKUP,          /* caller: take one */
     MESSAGE_BACKUP_STATE,    /* caller: how it goes */
-    /* And from here on each is a caller and a text. */
-    MESSAGE_SEAL_STATE = 96, /* GET /v1/seal */
+    MESSAGE_SEAL_STATE = 96, /* GET /v1/seal; from here on each is a caller and a text */
     MESSAGE_SEAL_SHUT,       /* POST /v1/seal/seal */
     MESSAGE_SEAL_INIT,       /* POST /v1/seal/init, and so on for the next ones */
     MESSAGE_SEAL_REKEY,
@@ -62,6 +61,7 @@ enum message_type {
     MESSAGE_SEAL_CONFIRM,
     MESSAGE_SEAL_CANCEL,
     MESSAGE_SEAL_UNSEAL,
+    MESSAGE_SEAL_REHEARSED,
     MESSAGE_KEYS,        /* GET /v1/keys */
     MESSAGE_KEY_SHOW,    /* GET /v1/keys/{id} */
     MESSAGE_KEY_SUSPEND, /* POST /v1/keys/{id}/suspend, and so on */

@@ -39,6 +39,7 @@ static const struct route routes[] = {
     {"POST", CONTRACT_PATH_SEAL "/collect", MESSAGE_SEAL_COLLECT, request_read_text},
     {"POST", CONTRACT_PATH_SEAL "/confirm", MESSAGE_SEAL_CONFIRM, request_read_text},
     {"POST", CONTRACT_PATH_SEAL "/cancel", MESSAGE_SEAL_CANCEL, request_read_text},
+    {"POST", CONTRACT_PATH_SEAL "/rehearsed", MESSAGE_SEAL_REHEARSED, request_read_text},
     {"POST", CONTRACT_PATH_SEAL "/unseal", MESSAGE_SEAL_UNSEAL, request_read_text},
     {"GET", CONTRACT_PATH_KEYS, MESSAGE_KEYS, request_read_text},
     {"GET", PATH_KEY, MESSAGE_KEY_SHOW, request_read_text},

@@ -39,6 +39,7 @@ STATUS keeper_ceremony_accept(struct keeper_op *op, struct cursor *in);
 STATUS keeper_ceremony_collect(struct keeper_op *op, struct cursor *in);
 STATUS keeper_ceremony_confirm(struct keeper_op *op, struct cursor *in);
 STATUS keeper_ceremony_cancel(struct keeper_op *op, struct cursor *in);
+STATUS keeper_ceremony_rehearsed(struct keeper_op *op, struct cursor *in);
 STATUS keeper_unseal_run(struct keeper_op *op, struct cursor *in);
 STATUS key_list_all(struct keeper_op *op, struct cursor *in);
 STATUS key_list_one(struct keeper_op *op, struct cursor *in);

@@ -1,48 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The root key in the hands of five custodians: how they get it, open the vault with any three of
-their shares, and hand it over; every mistake has a sentence, and every attempt is on record."""
+"""The root key in the hands of five custodians: how they get it, and open the vault with any three
+of their shares; every mistake has a sentence, and every attempt is on record."""
 import itertools
-import json
 
 import faults
-import issuing
-from ceremonies import FIVE, Custodians, root_of, shares_seal, start_sealed, state
+from ceremonies import FIVE, SIXTH, is_open, prepared, root_of, start_sealed, state
 from harness import VISA, check, equal, problem, wait_until
 from rounds import rounds
 from scan import Watch, may_look
 
 SOAK = True
-SIXTH = "custodian-6"
 STORE = "open,write,sync,grow,rename,mkdir EIO data/vault/"
 here = {}  # What one test leaves for the next: custodians, tokens.
 
 
 def prepare(system):
-    """A new vault whose seal is to be of shares, and one custodian more than it gets."""
-    shares_seal(system)
-    folder = system.path("tls")
-    issuing.certificate(folder, SIXTH, f"URI:urn:cardkeep:{SIXTH}")
-    issuing.certificate(folder, "custodian-1-new", "URI:urn:cardkeep:custodian-1")
-    issuing.certificate(folder, "custodian-1-late", "URI:urn:cardkeep:custodian-1", days=-1)
-    system.edit("policies.yaml", "destinations:\n", f'  {SIXTH}: {{uri: "urn:cardkeep:{SIXTH}"}}\n'
-                "destinations:\n")
-    system.edit("policies.yaml", "custodian-4, custodian-5]",
-                f"custodian-4, custodian-5, {SIXTH}]")
-    lines = "".join(f"  {name}: {{certificate: tls/{name}.pem, key: tls/{name}.key}}\n"
-                    for name in (SIXTH, "custodian-1-new", "custodian-1-late"))
-    system.edit("cli.yaml", "verifiers:", lines + "verifiers:")
-    whole = system.start
-
-    def start(*names):
-        if names:
-            whole(*names)
-            return
-        whole("sandbox")
-        start_sealed(system)
-        system.spawn("relay")  # Ready once the vault is open.
-    system.start = start
+    here["custodians"] = prepared(system)
     here["failing"] = faults.install(system)["vault"]
-    here["custodians"] = Custodians(system)
 
 
 def _entries(system, event):
@@ -172,6 +146,9 @@ def a_share_is_given_once_and_read_back(system):
     equal(done.returncode, 0, done.stderr)
     problem(_post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "0" * 64}),
             409, "state_conflict")
+    answer = _post(system, "custodian-3", "collect", {"ceremony": ceremony})
+    equal((answer.status, answer.json["share"]["index"], answer.json["done"]), (200, 3, False),
+          f"{answer!r}")
     equal(state(system)["state"], "uninitialised", "two have not proven theirs")
     here["old share"] = share
 
@@ -223,7 +200,7 @@ def five_custodians_make_a_seal_at_the_command_line(system):
     custodians.ceremony()
     found = wait_until(lambda: state(system)["state"] == "sealed" and state(system), "its seal")
     equal((found["kind"], found["threshold"], found["custodians"]), ("shares", 3, FIVE), "the seal")
-    check(_entries(system, "seal.complete")[-1]["detail"].startswith("init is done: shares, set"),
+    check(_entries(system, "seal.init")[-1]["detail"].startswith(f"shares, set {found['set']}, "),
           "the entry")
     problem(system.vault().get("/v1/tokens/tok_test_x"), 503, "sealed")
     problem(_post(system, "security", "init", {"threshold": 3, "custodians": FIVE}), 409,
@@ -288,7 +265,11 @@ def a_custodian_s_share_counts_once(system):
 def any_three_shares_open_the_vault(system):
     custodians = here["custodians"]
     _restart(system)
-    custodians.unseal("custodian-5", "custodian-2", "custodian-4")
+    for who, said in (("custodian-5", "sealed"), ("custodian-2", "sealed"),
+                      ("custodian-4", "opening")):
+        answer = _post(system, who, "unseal", {"share": custodians.shares[who]})
+        equal((answer.status, answer.json["state"]), (200, said), f"{answer!r}")
+    wait_until(lambda: is_open(system), "the vault is open")
     here["token"] = system.token()["token"]
     for three in (FIVE[:3], FIVE[2:], FIVE[::2]):
         done = system.cardkeep("seal", "--reason", "a drill")
@@ -360,113 +341,3 @@ def a_last_share_that_is_not_on_record_opens_nothing(system):
     equal((found["state"], found["unsealing"]["given"]), ("sealed", 1), f"{found}")
     equal(len(_entries(system, "seal.open")), before, "it was not opened")
     custodians.unseal(*FIVE[1:3])
-
-
-# ---- A new root, and new custodians ----
-
-def _rekey(system, custodians):
-    """Asked by one, approved by another; the ceremony's id."""
-    done = system.cardkeep("rekey", "--json", "--threshold", "2", "--reason", "custodian-left",
-                           *custodians.names)
-    equal(done.returncode, 0, done.stderr)
-    approval = json.loads(done.stdout)["approval"]
-    done = system.cardkeep("approvals", "approve", approval, "--as", "security-2")
-    equal(done.returncode, 0, done.stderr)
-    return state(system)["ceremony"]["id"]
-
-
-def _opens(system, *who):
-    here["custodians"].unseal(*who)
-    equal(system.vault().get(f"/v1/tokens/{here['token']}").status, 200, "its card")
-
-
-def a_new_root_is_asked_for_by_one_and_approved_by_another(system):
-    wanted = {"threshold": 2, "custodians": ["custodian-2", "custodian-3", SIXTH],
-              "within_seconds": 600, "reason": "custodian-left"}
-    problem(_post(system, "security", "rekey", {**wanted, "threshold": 4}), 422, "invalid_field",
-            "/threshold")
-    answer = _post(system, "security", "rekey", wanted)
-    equal((answer.status, answer.json["detail"]), (202, wanted), f"{answer!r}")
-    check("ceremony" not in state(system), "nothing begins by that")
-    problem(_post(system, "security-2", "rekey", wanted), 409, "state_conflict")
-    path = f"/v1/approvals/{answer.json['approval']}"
-    problem(system.vault("security").post(path), 409, "state_conflict")
-    answer = system.vault("security-2").post(path)
-    equal((answer.status, answer.json["result"]["ceremony"]["kind"]), (200, "rekey"), f"{answer!r}")
-    entry = [entry for entry in _entries(system, "seal.rekey") if entry["outcome"] == "ok"][-1]
-    asked = entry["asked"]
-    equal((entry["actor"], asked["by"]), ("security-2", "security"), "both in one entry")
-    check(entry["certificate"] != asked["certificate"], "with their certificates")
-    ceremony = answer.json["result"]["ceremony"]["id"]
-    problem(_post(system, "custodian-1", "accept", {
-        "ceremony": ceremony, "public_key": "ckpub1", "duty": "accepted"}), 422, "invalid_field",
-            "/public_key")
-    equal(_post(system, "security-2", "cancel", {"ceremony": ceremony}).status, 200, "its end")
-
-
-def killed_at_any_step_of_rekey_the_old_shares_open(system):
-    new = Custodians(system, ["custodian-2", "custodian-3", SIXTH])
-    steps = [lambda: None, lambda: new.accept(SIXTH),
-             lambda: [new.accept(who) for who in new.names[:2]],
-             lambda: [new.collect(who) for who in new.names[:2]]]
-    for turn in rounds(len(steps)):
-        _rekey(system, new)
-        for step in steps[:turn % len(steps) + 1]:
-            step()
-        found = _killed(system)
-        equal((found["state"], found["threshold"], found["custodians"], "ceremony" in found),
-              ("sealed", 3, FIVE, False), "the old seal")
-        if new.shares:
-            done = new.give("custodian-2")
-            check("of another set" in done.stderr, f"a share that never was in force: {done}")
-        _opens(system, *FIVE[:3])
-
-
-def with_the_last_proof_the_new_shares_are_in_force_and_the_old_ones_dead(system):
-    old, new = here["custodians"], Custodians(system, ["custodian-2", "custodian-3", SIXTH])
-    before = state(system)
-    ceremony = _rekey(system, new)
-    for who in new.names:
-        new.accept(who)
-    for who in new.names[:2]:
-        new.collect(who)
-    equal(system.cardkeep("seal").returncode, 0, "sealed in the middle of it")
-    problem(_post(system, SIXTH, "confirm", {"ceremony": ceremony, "digest": "0" * 64}), 503,
-            "sealed")
-    _opens(system, "custodian-1", "custodian-4", "custodian-5")
-    equal(new.collect(SIXTH), True, "the last one")
-    after = state(system)
-    equal((after["state"], after["threshold"], after["custodians"]), ("open", 2, new.names),
-          "the new seal, and it stayed open")
-    check(after["set"] != before["set"], "another set")
-    equal(system.vault().get(f"/v1/tokens/{here['token']}").status, 200, "its card")
-    equal(_restart(system)["state"], "sealed", "the state")
-    for who in ("custodian-2", "custodian-3"):
-        done = old.give(who)
-        check("of another set" in done.stderr, f"an old share: {done.stderr}")
-    done = old.give("custodian-1")
-    check("no custodian of this vault's seal" in done.stderr, f"who has left: {done.stderr}")
-    here["custodians"] = new
-    here["old"] = old
-    _opens(system, SIXTH, "custodian-2")
-
-
-def a_store_is_checked_with_its_shares_and_not_without(system):
-    custodians = here["custodians"]
-    two = [custodians.shares[who] for who in custodians.names[:2]]
-
-    def run(*lines):
-        return system.cardkeep("store", "check", "--verifier",
-                               system.path("keys/vault-signer.pub"), system.path("vault.yaml"),
-                               config=False, text="".join(line + "\n" for line in lines))
-    system.verified("vault")
-    done = run(*two)
-    equal(done.returncode, 0, f"{done.stdout}{done.stderr}")
-    check("all of it holds" in done.stdout, done.stdout)
-    for lines, words in (([], "2 of them are wanted"), (two[:1], "and 1 came"),
-                         ([two[0], two[0]], "was given already"),
-                         ([two[0], two[1][:-3] + "qqq"], "(bad input)")):
-        done = run(*lines)
-        equal(done.returncode, 2, f"{lines}: {done.stdout}")
-        check(words in done.stdout, f"{words}: {done.stdout}")
-        check(not any(line in done.stdout + done.stderr for line in two), "no share is repeated")

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Custodians, each with a certificate and a key file of its own, at the command line."""
+import hashlib
 import json
 import os
 
+import issuing
 from harness import check, equal, wait_until
 
 FIVE = [f"custodian-{i}" for i in range(1, 6)]
+SIXTH = "custodian-6"
 
 
 def shares_seal(system, more=""):
@@ -49,9 +52,12 @@ class Custodians:
     def run(self, who, *words, text=None):
         return self.system.cardkeep(*words, "--as", who, text=text)
 
+    def path(self, who):
+        return os.path.join(self.folder, f"{who}.key")
+
     def key(self, who):
         """The file of its key, made where there is none."""
-        path = os.path.join(self.folder, f"{who}.key")
+        path = self.path(who)
         if not os.path.exists(path):
             done = self.system.cardkeep("custodian", "key", path, config=False)
             equal(done.returncode, 0, f"a key: {done.stderr}")
@@ -93,6 +99,34 @@ class Custodians:
         check(is_open(self.system), f"{who} open the vault: {state(self.system)}")
 
 
+def prepared(system):
+    """For a file's prepare(): a new vault whose seal is to be of shares, one custodian more than it
+    gets, and two more certificates of the first, one of which has run out."""
+    shares_seal(system)
+    folder = system.path("tls")
+    issuing.certificate(folder, SIXTH, f"URI:urn:cardkeep:{SIXTH}")
+    issuing.certificate(folder, "custodian-1-new", "URI:urn:cardkeep:custodian-1")
+    issuing.certificate(folder, "custodian-1-late", "URI:urn:cardkeep:custodian-1", days=-1)
+    system.edit("policies.yaml", "destinations:\n", f'  {SIXTH}: {{uri: "urn:cardkeep:{SIXTH}"}}\n'
+                "destinations:\n")
+    system.edit("policies.yaml", "custodian-4, custodian-5]",
+                f"custodian-4, custodian-5, {SIXTH}]")
+    lines = "".join(f"  {name}: {{certificate: tls/{name}.pem, key: tls/{name}.key}}\n"
+                    for name in (SIXTH, "custodian-1-new", "custodian-1-late"))
+    system.edit("cli.yaml", "verifiers:", lines + "verifiers:")
+    whole = system.start
+
+    def start(*names):
+        if names:
+            whole(*names)
+            return
+        whole("sandbox")
+        start_sealed(system)
+        system.spawn("relay")  # Ready once the vault is open.
+    system.start = start
+    return Custodians(system)
+
+
 # ---- A second opinion on what a share is, and what a root is made of ----
 
 ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
@@ -100,11 +134,20 @@ ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 def share_parts(text):
     """(index, value) of a share's text."""
+    raw = _raw(text)
+    return raw[10], raw[11:]
+
+
+def _raw(text):
     plain = "".join(text.lower().split())
     check(plain.startswith("ckshare1"), "the prefix")
     bits = "".join(f"{ALPHABET.index(c):05b}" for c in plain[len("ckshare1"):-6])
-    raw = bytes(int(bits[at:at + 8], 2) for at in range(0, len(bits) // 8 * 8, 8))
-    return raw[10], raw[11:]
+    return bytes(int(bits[at:at + 8], 2) for at in range(0, len(bits) // 8 * 8, 8))
+
+
+def digest_of(text):
+    """What proves a share."""
+    return hashlib.sha256(b"cardkeep share 1\0" + _raw(text)).hexdigest()
 
 
 def _times(a, b):

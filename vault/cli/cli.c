@@ -18,6 +18,7 @@
 #include "vault/cli/keys.h"
 #include "vault/cli/migrate.h"
 #include "vault/cli/prove.h"
+#include "vault/cli/rehearse.h"
 #include "vault/cli/rotation.h"
 #include "vault/cli/say.h"
 #include "vault/cli/scan.h"
@@ -160,6 +161,11 @@ const struct cli_command cli_commands[] = {
      "NAME...",
      "Ask for a new root key in new shares; another person approves, then the old ones are dead.",
      " json config: as: threshold: within-seconds: reason: ", 2, 16, ceremony_rekey_command},
+    {"rehearse", "",
+     "[--json] [--config FILE] [--as NAME] --from DIR --verifier KEY [--origin NAME] [--id N] "
+     "VAULT.YAML",
+     "Open a backup with shares, from standard input, and read every row; touches nothing.",
+     " json config: as: from: verifier: origin: id: ", 1, 1, rehearse_command},
     {"custodian", "key", "[--json] FILE", "Make your own key, in a file that is new.", " json ", 1,
      1, custodian_key_command},
     {"custodian", "accept",

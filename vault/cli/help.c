@@ -74,6 +74,15 @@ static const struct help_text help_texts[] = {
      "  cardkeep rekey --threshold 3 --reason custodian-left custodian-1 custodian-2 custodian-3 "
      "\\\n"
      "    custodian-4 custodian-6\n"},
+    {"rehearse",
+     "A full ceremony against a backup: as many shares as are needed are typed, without echo,\n"
+     "or come on standard input, one a line.  The backup is restored into a folder that "
+     "goes\n"
+     "away again, its root is held against its seal, and every row is opened.  The vault that "
+     "runs\n"
+     "is only told that it was done, for its log.\n\n"
+     "Examples:\n"
+     "  cardkeep rehearse --from backups/vault --verifier vault-signer.pub vault.yaml\n"},
     {"custodian",
      "Each custodian works on a machine of its own, with its own certificate and key file.  The\n"
      "share is shown once, by collect; --confirm leaves out reading it back.\n\n"

@@ -13,7 +13,7 @@
 #include "vault/cli/say.h"
 
 #define DAEMON_NAME "cardkeep-vault"
-#define WORDS_MAX   8u
+#define WORDS_MAX   12u
 
 extern char **environ;
 
@@ -72,9 +72,8 @@ static char *word(const char *text)
     return out;
 }
 
-enum cli_exit store_check_command(const struct cli_arguments *arguments)
+enum cli_exit store_check_spawn(const char *const *own_words)
 {
-    const char *verifier = cli_option(arguments, "verifier");
     char daemon[PATH_MAX] = "";
     char *words[WORDS_MAX] = {NULL};
     unsigned count = 0;
@@ -83,15 +82,8 @@ enum cli_exit store_check_command(const struct cli_arguments *arguments)
 
     daemon_find(daemon);
     words[count++] = daemon;
-    words[count++] = word("--config");
-    words[count++] = word(arguments->words[0]);
-    words[count++] = word("--verify-store");
-    if (cli_wants_json(arguments))
-        words[count++] = word("--json");
-    if (verifier != NULL) {
-        words[count++] = word("--verifier");
-        words[count++] = word(verifier);
-    }
+    for (unsigned i = 0; own_words[i] != NULL && count + 1 < WORDS_MAX; i++)
+        words[count++] = word(own_words[i]);
     bool hidden = echo_set(false);
     int rc = posix_spawnp(&child, daemon, NULL, NULL, words, environ);
     if (rc != 0) {
@@ -105,4 +97,19 @@ enum cli_exit store_check_command(const struct cli_arguments *arguments)
     if (hidden)
         (void)echo_set(true);
     return exit_of(status);
+}
+
+enum cli_exit store_check_command(const struct cli_arguments *arguments)
+{
+    const char *verifier = cli_option(arguments, "verifier");
+    const char *words[WORDS_MAX] = {"--config", arguments->words[0], "--verify-store"};
+    unsigned count = 3;
+
+    if (cli_wants_json(arguments))
+        words[count++] = "--json";
+    if (verifier != NULL) {
+        words[count++] = "--verifier";
+        words[count++] = verifier;
+    }
+    return store_check_spawn(words);
 }

@@ -12,6 +12,10 @@
 
 #include "vault/cli/cli.h"
 
+/* Runs the daemon that was installed with this program, with these words (NULL-terminated); its
+ * standard input is this one's. */
+enum cli_exit store_check_spawn(const char *const *own_words);
+
 enum cli_exit store_check_command(const struct cli_arguments *arguments);
 
 #endif
