@@ -15,6 +15,7 @@
 #include "relay/ledger_sweep.h"
 #include "tests/fuzz/require.h"
 #include "vault/store.h"
+#include "vault/store_expiry.h"
 
 #define NOW_MS    1795420800000
 #define ORIGIN    "vault.example/audit/test-1"
@@ -200,6 +201,20 @@ static void record_row(const uint8_t *data, size_t size)
     require(same_bytes(record.view, record.view_size, data + 2, record.view_size));
 }
 
+/* Of what stands in the family: a token's, which is what it was made of, or none. */
+static void token_expiry_row(const uint8_t *data, size_t size)
+{
+    struct store_expiry_due due;
+    uint8_t again[STORE_EXPIRY_ROW_BYTES];
+    unsigned count = 0;
+
+    if (failed(store_expiry_find(&store, INT64_MAX, &due, 1, &count)) || count == 0)
+        return;
+    require(count == 1);
+    store_expiry_encode(&due, again);
+    require(same_bytes(again, sizeof again, data, size));
+}
+
 /* No seal is over what is to be swept when: any row may say anything. */
 static void expiry_row(const uint8_t *data, size_t size)
 {
@@ -210,6 +225,7 @@ static void expiry_row(const uint8_t *data, size_t size)
     db_batch_clear(batch);
     status_ignore(store_sweep(&store, batch, NOW_MS, 16, &count), "any answer is fine");
     require(count <= 1);
+    token_expiry_row(data, size);
     db_batch_clear(batch);
     db_batch_delete(batch, db, STORE_EXPIRIES, data, size);
     must(db_commit(db, batch));
