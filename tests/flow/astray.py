@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lets a part of a daemon make a call that is not its own; tests/support/astray.c does it."""
 import errno
-import mmap
 import os
 import struct
-import subprocess
 
+import control
 from harness import check, wait_until
 
 BYTES = 4096
@@ -13,15 +12,9 @@ STATE_AT = 2048
 GIVEN, TAKEN, DONE = 1, 2, 3
 
 
-class Astray:
-    """The control file of one daemon."""
-
+class Astray(control.Control):
     def __init__(self, path):
-        self.path = path
-        with open(path, "wb") as file:
-            file.write(b"\0" * BYTES)
-        with open(path, "r+b") as file:
-            self.memory = mmap.mmap(file.fileno(), BYTES)
+        super().__init__(path, BYTES)
 
     def state(self):
         return struct.unpack("=ii", self.memory[STATE_AT:STATE_AT + 8])
@@ -37,21 +30,7 @@ class Astray:
 def install(system, **more):
     """Both daemons start with the library from here on, and with more in their environment;
     {daemon: its Astray}."""
-    made = {name: Astray(os.path.join(os.path.dirname(system.folder), f"{name}.astray"))
-            for name in ("vault", "relay")}
-    usual = system.spawn
-
-    def spawn(name):
-        if name not in made:
-            usual(name)
-            return
-        environment = {**os.environ, **more, "CARDKEEP_ASTRAY": made[name].path,
-                       "LD_PRELOAD": os.path.join(system.build, "libastray.so")}
-        with open(system.log_path(name), "ab") as log:
-            system.running[name] = subprocess.Popen(system.command(name), stdin=subprocess.DEVNULL,
-                                                    stdout=log, stderr=log, env=environment)
-    system.spawn = spawn
-    return made
+    return control.install(system, "astray", Astray, lambda: {**os.environ, **more})
 
 
 def call(system, orders, daemon, part, what, path="-"):

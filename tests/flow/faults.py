@@ -1,26 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a daemon's system calls fail while a test says so; tests/support/faults.c has the rules."""
 import contextlib
-import mmap
 import os
 import struct
-import subprocess
 
+import control
 from harness import check, wait_until
 
 BYTES = 8192
 HITS_AT = 4096
 
 
-class Faults:
-    """The control file of one daemon: what is to fail from now on."""
+class Faults(control.Control):
+    """What is to fail from now on."""
 
     def __init__(self, path):
-        self.path = path
-        with open(path, "wb") as file:
-            file.write(b"\0" * BYTES)
-        with open(path, "r+b") as file:
-            self.memory = mmap.mmap(file.fileno(), BYTES)
+        super().__init__(path, BYTES)
 
     def hits(self):
         return struct.unpack("=Q", self.memory[HITS_AT:HITS_AT + 8])[0]
@@ -50,19 +45,4 @@ class Faults:
 
 def install(system):
     """Both daemons start with the library from here on; {daemon: its Faults}."""
-    made = {name: Faults(os.path.join(os.path.dirname(system.folder), f"{name}.faults"))
-            for name in ("vault", "relay")}
-    usual = system.spawn
-
-    def spawn(name):
-        if name not in made:
-            usual(name)
-            return
-        environment = {**(system.environment or os.environ),
-                       "CARDKEEP_FAULTS": made[name].path,
-                       "LD_PRELOAD": os.path.join(system.build, "libfaults.so")}
-        with open(system.log_path(name), "ab") as log:
-            system.running[name] = subprocess.Popen(system.command(name), stdin=subprocess.DEVNULL,
-                                                    stdout=log, stderr=log, env=environment)
-    system.spawn = spawn
-    return made
+    return control.install(system, "faults", Faults, lambda: system.environment or os.environ)

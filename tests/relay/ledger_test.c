@@ -11,6 +11,7 @@
 #include "base/own.h"
 #include "relay/ledger_rows.h"
 #include "relay/ledger_sweep.h"
+#include "tests/relay/submissions.h"
 
 static char folder[64];
 static char store[96];
@@ -41,30 +42,6 @@ static void store_remove(void)
 }
 
 TestSuite(ledger, .init = store_make, .fini = store_remove, .timeout = 60);
-
-/* One with an idempotency key, unless `key` is 0; digest and key are runs of one byte. */
-static struct ledger_submission submission(const char *id, uint8_t key, uint8_t digest)
-{
-    struct ledger_submission made = {.created_ms = clock_now_ms(),
-                                     .principal = "shop",
-                                     .tenant = "acme",
-                                     .destination = "sandbox",
-                                     .purpose = "payment",
-                                     .method = "POST",
-                                     .request_id = "req_1",
-                                     .origin = "127.0.0.1:1",
-                                     .bundle = "sha256:0",
-                                     .rule = "shops",
-                                     .tokens = {"tok_test_a"},
-                                     .token_count = 1,
-                                     .has_key = key != 0,
-                                     .window_ms = 60000,
-                                     .kept_ms = 600000};
-    snprintf(made.id, sizeof made.id, "%s", id);
-    memset(made.key, key, sizeof made.key);
-    memset(made.digest, digest, sizeof made.digest);
-    return made;
-}
 
 static void nowhere(struct ledger_op *op)
 {

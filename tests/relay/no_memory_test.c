@@ -17,6 +17,7 @@
 #include "relay/resolve.h"
 #include "relay/settings.h"
 #include "relay/slots.h"
+#include "tests/relay/submissions.h"
 #include "tests/support/failing_alloc.h"
 
 static char folder[64];
@@ -63,28 +64,9 @@ static void ledger_drop(void)
     folder_drop();
 }
 
-static struct ledger_submission submission(void)
-{
-    return (struct ledger_submission){.id = "sub_0123456789abcdefghijkl",
-                                      .created_ms = clock_now_ms(),
-                                      .principal = "shop",
-                                      .tenant = "acme",
-                                      .destination = "sandbox",
-                                      .purpose = "payment",
-                                      .method = "POST",
-                                      .request_id = "req_1",
-                                      .origin = "127.0.0.1:1",
-                                      .bundle = "sha256:0",
-                                      .rule = "shops",
-                                      .tokens = {"tok_test_a"},
-                                      .token_count = 1,
-                                      .has_key = true,
-                                      .window_ms = 60000};
-}
-
 static struct status intent_run(void)
 {
-    struct ledger_submission of = submission();
+    struct ledger_submission of = submission("sub_0123456789abcdefghijkl", 1, 1);
     struct ledger_intent intent = {.op = {.apply = ledger_rows_intent_apply}, .submission = &of};
 
     ledger_run(ledger, &intent.op);
@@ -95,7 +77,7 @@ static struct status intent_run(void)
 /* No attempt is on record: the key is free. */
 static void nothing_is_intended(void)
 {
-    struct ledger_submission of = submission();
+    struct ledger_submission of = submission("sub_0123456789abcdefghijkl", 1, 1);
     struct buffer row OWNED(buffer_free) = BUFFER(8192);
 
     cr_expect_eq(db_get(ledger_db(ledger), LEDGER_OPEN, of.id, strlen(of.id), &row).why,
