@@ -15,7 +15,7 @@
 #define LIST_MAX        100u
 #define LIST_BYTES_MAX  (512u * 1024u)
 #define ONE_BYTES_MAX   8192u
-#define DETAIL_TEXT_MAX 512u
+#define DETAIL_TEXT_MAX (APPROVE_DETAIL_MAX + APPROVE_TARGET_MAX + 64u)
 
 /* What can be asked for.  A new kind is a row here, its function in the file of its subject, and a
  * line in steps.h. */
@@ -127,7 +127,8 @@ static STATUS request_record(struct keeper_op *op, const struct approve_request 
     };
 
     id_text(request->id, id);
-    (void)snprintf(detail, sizeof detail, "%s of %s", rows[request->kind].name, request->target);
+    (void)snprintf(detail, sizeof detail, "%s of %s: %s", rows[request->kind].name, request->target,
+                   request->detail);
     return keeper_record(op, &entry);
 }
 
