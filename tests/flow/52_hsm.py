@@ -75,9 +75,17 @@ def prepare(system):
     equal(_seal(system)["state"], "uninitialised", "a new vault")
     problem(system.vault("security").post("/v1/seal/init", {"threshold": 2}), 422, "unknown_field")
     problem(system.vault("shop").post("/v1/seal/init", {}), 403, "denied")
+    hsm[0].behave("removed")  # When it is to show that what it wrapped opens again.
+    asked = system.vault("security").post("/v1/seal/init", {})
+    equal((asked.status, asked.json), (202, {"kind": "pkcs11", "state": "asked"}), "init")
+    wait_until(lambda: "CKR_DEVICE_REMOVED" in _seal(system).get("hsm", ""), "it says why")
+    equal(_seal(system)["state"], "uninitialised", "it has no seal")
+    done = system.cardkeep("init")
+    check(done.returncode != 0 and "HSM" in done.stderr, f"{done}")
+    hsm[0].behave("")
     done = system.cardkeep("init")
     equal(done.returncode, 0, f"{done}")
-    _wait_open(system)
+    equal(_seal(system)["state"], "open", "it is open when the command is done")
     problem(system.vault("security").post("/v1/seal/init", {}), 409, "state_conflict")
     tokens.append(system.token()["token"])
     system.stop("vault")
@@ -368,13 +376,23 @@ def killed_in_the_middle_it_has_one_seal_and_that_opens(system):
     system.verified("vault")
 
 
-def _to_shares(system, custodians):
-    """By the command line alone: two persons, then the ceremony of three custodians."""
-    before = _seal(system)["set"]
+def _ask_shares(system, custodians, by_command):
+    if not by_command:
+        asked = system.vault("security").post("/v1/seal/migrate", {
+            "to": "shares", "threshold": 2, "custodians": custodians.names,
+            "within_seconds": 600, "reason": "the HSM is sold"})
+        equal(asked.status, 202, f"{asked!r}")
+        return asked.json
     done = system.cardkeep("seal", "migrate", "--to", "shares", "--threshold", "2", "--json",
                            *custodians.names)
     equal(done.returncode, 0, f"{done}")
-    request = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def _to_shares(system, custodians, by_command):
+    """Two persons, then the ceremony of three custodians."""
+    before = _seal(system)["set"]
+    request = _ask_shares(system, custodians, by_command)
     equal(request["detail"]["to"], "shares", "what is asked for")
     done = system.cardkeep("approvals", "approve", request["approval"], "--as", "security-2")
     equal(done.returncode, 0, f"{done}")
@@ -389,7 +407,7 @@ def _to_shares(system, custodians):
 def from_shares_to_the_hsm_and_back_cards_open_and_old_shares_are_dead(system):
     old, new = (Custodians(system, [f"custodian-{i}" for i in three])
                 for three in ((1, 2, 3), (3, 4, 5)))
-    _to_shares(system, old)
+    _to_shares(system, old, True)
     tokens.append(system.token()["token"])
     system.stop("vault")
     _start_sealed(system)
@@ -403,7 +421,7 @@ def from_shares_to_the_hsm_and_back_cards_open_and_old_shares_are_dead(system):
     system.start("vault")
     equal(_seal(system)["kind"], "pkcs11", "by itself")
     check(old.give("custodian-1").returncode != 0, "its shares are nobody's")
-    _to_shares(system, new)
+    _to_shares(system, new, False)
     _cards_open(system)
     system.stop("vault")
     _start_sealed(system)

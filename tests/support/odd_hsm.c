@@ -9,7 +9,7 @@
  *   hang       a login does not come back while the word is there
  *   crash      a login ends the process
  *   pry F...   at a login the rest of the file, paths with spaces between, is opened; and a socket:
- *              "F" or a dot a piece, then errno of the socket, is written behind its name and ".out"
+ *              "F" or a dot a piece, then errno of the socket, goes to that name and ".out"
  *   ODD_HSM_LOGINS=F   one byte is added to the file F for each login. */
 #include <dlfcn.h>
 #include <errno.h>
