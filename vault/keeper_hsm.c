@@ -251,15 +251,24 @@ static void hsm_say(struct keeper *keeper, const struct pkcs11_problem *problem,
         log_failure(LOG_ERROR, "entry_not_recorded", status, NULL);
 }
 
+/* It comes from where foreign code runs, and goes into logs, entries and terminals. */
+static void text_read(struct cursor *in, char *out, size_t out_size)
+{
+    cursor_text(in, out, out_size);
+    for (char *at = out; !in->bad && *at != '\0'; at++)
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+}
+
 static void token_read(struct cursor *in, char out[static TOKEN_TEXT_BYTES])
 {
     char label[40];
     char serial[24];
     char mechanism[32];
 
-    cursor_text(in, label, sizeof label);
-    cursor_text(in, serial, sizeof serial);
-    cursor_text(in, mechanism, sizeof mechanism);
+    text_read(in, label, sizeof label);
+    text_read(in, serial, sizeof serial);
+    text_read(in, mechanism, sizeof mechanism);
     (void)snprintf(out, TOKEN_TEXT_BYTES, "token %s, serial %s, by %s", label, serial, mechanism);
 }
 
@@ -267,8 +276,9 @@ static STATUS take_failed(struct keeper *keeper, struct cursor *in, int64_t now_
 {
     struct pkcs11_problem problem = {.trouble = cursor_u8(in)};
 
-    cursor_text(in, problem.text, sizeof problem.text);
-    ENSURE(cursor_done(in), WHY_FORGED);
+    text_read(in, problem.text, sizeof problem.text);
+    ENSURE(cursor_done(in) && problem.text[0] != '\0', WHY_FORGED);
+    ENSURE(problem.trouble > PKCS11_NONE && problem.trouble < PKCS11_TROUBLE_COUNT, WHY_FORGED);
     hsm_say(keeper, &problem, now_ms);
     return STATUS_OK;
 }
@@ -323,6 +333,7 @@ static STATUS hsm_take(struct keeper *keeper, const struct frame *frame, int64_t
     struct cursor in = cursor_over(frame->body, frame->size);
 
     ENSURE(keeper->hsm->asked && frame->id == keeper->hsm->question, WHY_FORGED);
+    ENSURE(keeper->hsm->answered != keeper->hsm->question, WHY_FORGED); /* One answer each. */
     switch ((int)frame->type) {
     case HSM_FAILED:
         return take_failed(keeper, &in, now_ms);
@@ -368,7 +379,7 @@ void keeper_hsm_read(struct keeper *keeper, int64_t now_ms)
     hsm->answered = hsm->question;
     if (failed(status)) {
         log_failure(LOG_ERROR, "hsm_given_up", status, NULL);
-        hsm_lost(keeper, false, now_ms);
+        hsm_lost(keeper, !waiting, now_ms);
     }
 }
 
@@ -400,7 +411,7 @@ static STATUS fetch_ask(struct keeper *keeper, const struct seal_record *record,
     struct cursor in = cursor_over(frame.body, frame.size);
     if (frame.type == HSM_FAILED) {
         (void)cursor_u8(&in);
-        cursor_text(&in, reason, reason_size);
+        text_read(&in, reason, reason_size);
         return FAIL(WHY_DENIED);
     }
     ENSURE(frame.type == HSM_ROOT, WHY_FORGED);

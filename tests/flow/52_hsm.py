@@ -240,6 +240,24 @@ def a_module_reaches_its_own_files_and_no_network(system):
     equal(found, [own] + ["."] * len(others) + [str(errno.EACCES)], "what it could open")
 
 
+def a_module_that_answers_for_its_process_gets_no_further(system):
+    for how, said in (("babble", "??[31m"), ("rubbish", "ended or hung before it answered")):
+        system.stop("vault")
+        hsm[0].behave(how)
+        size = len(system.log("vault"))
+        _start_sealed(system)
+        keeper = system.part("vault", "keeper")
+        wait_until(lambda said=said: said in system.log("vault")[size:], how)
+        equal(_seal(system)["state"], "sealed", "what comes behind the first answer is none")
+        check(all(" " <= letter <= "~" for letter in _seal(system)["why"]), "plain text")
+        hsm[0].behave("")
+        _wait_open(system)
+        equal(system.part("vault", "keeper"), keeper, "the keeper goes on")
+        for line in system.log("vault").splitlines():
+            json.loads(line)
+    _cards_open(system)
+
+
 def its_pin_is_in_no_file_and_no_other_process(system):
     watch = Watch(system)
     watch.text("the PIN", PIN)

@@ -10,6 +10,8 @@
  *   crash      a login ends the process
  *   pry F...   at a login the rest of the file, paths with spaces between, is opened; and a socket:
  *              "F" or a dot a piece, then errno of the socket, goes to that name and ".out"
+ *   babble     at a login it answers in its process's place, with what no terminal should get
+ *   rubbish    the same, with no frame
  *   ODD_HSM_LOGINS=F   one byte is added to the file F for each login. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -89,6 +91,21 @@ static void pry(void)
         (void)close(fd);
 }
 
+/* vault/hsm.h: a refusal of the first question; to whatever socket there is. */
+static void babble(const char *how)
+{
+    static const unsigned char text[] = "\xff\x1b[31m\"}\n, set 00";
+    unsigned char frame[16 + 3 + sizeof text - 1] = {
+        [3] = 12 + 3 + sizeof text - 1, [4] = 1, [5] = 5, [15] = 1, [16] = 12,
+        [18] = sizeof text - 1};
+
+    memcpy(frame + 19, text, sizeof text - 1);
+    if (strcmp(how, "rubbish") == 0)
+        memset(frame, 0x41, sizeof frame);
+    for (int fd = 3; fd < 32; fd++)
+        (void)send(fd, frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG size)
 {
     const char *counted = secure_getenv("ODD_HSM_LOGINS");
@@ -102,6 +119,10 @@ static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pi
     }
     if (is("pry"))
         pry();
+    if (is("babble"))
+        babble("babble");
+    if (is("rubbish"))
+        babble("rubbish");
     while (is("hang"))
         (void)nanosleep(&moment, NULL);
     if (is("crash"))
