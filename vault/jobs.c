@@ -53,7 +53,7 @@ STATUS jobs_know(struct keeper *keeper)
     struct jobs *jobs = keeper->jobs;
     if (jobs->known)
         return STATUS_OK;
-    jobs->running = 0;
+    jobs->running_count = 0;
     for (;; id = job.id) {
         struct status status = jobs_next(keeper, id, &job);
         if (status.why == WHY_NOT_FOUND)
@@ -61,8 +61,8 @@ STATUS jobs_know(struct keeper *keeper)
         TRY(status);
         if (job.id > jobs->last_id)
             jobs->last_id = job.id;
-        if (job.state == JOB_RUNNING && jobs->running == 0)
-            jobs->running = job.id;
+        if (job.state == JOB_RUNNING && jobs->running_count < JOBS_RUNNING_MAX)
+            jobs->running[jobs->running_count++] = (struct jobs_running){.id = job.id};
     }
     jobs->known = true;
     return STATUS_OK;
@@ -173,22 +173,32 @@ static STATUS slice_run(struct keeper *keeper, struct job *job, const struct sli
 }
 
 /* A rate is kept over time: who was slow may catch up by a slice and no more. */
-static unsigned slice_allowance(struct jobs *jobs, const struct job *job, int64_t now_us)
+static unsigned slice_allowance(const struct job *job)
 {
     if (job->rate == 0)
         return SLICE_RECORDS;
-    if (jobs->rate_due_us > now_us)
-        return 0;
     unsigned many = job->rate / 20 + 1;
     return many < SLICE_RECORDS ? many : SLICE_RECORDS;
 }
 
-static void slice_charge(struct jobs *jobs, const struct job *job, uint64_t count, int64_t now_us)
+static void slice_charge(struct jobs_running *running, const struct job *job, uint64_t count,
+                         int64_t now_us)
 {
     if (job->rate == 0)
         return;
-    int64_t from_us = jobs->rate_due_us > now_us - NEAR_US ? jobs->rate_due_us : now_us;
-    jobs->rate_due_us = from_us + (int64_t)(count * 1000000 / job->rate);
+    int64_t from_us = running->due_us > now_us - NEAR_US ? running->due_us : now_us;
+    running->due_us = from_us + (int64_t)(count * 1000000 / job->rate);
+}
+
+/* The next one, in turn, whose rate allows it; NULL: none. */
+static struct jobs_running *slice_choose(struct jobs *jobs, int64_t now_us)
+{
+    for (unsigned i = 0; i < jobs->running_count; i++) {
+        struct jobs_running *running = &jobs->running[jobs->turn++ % jobs->running_count];
+        if (running->due_us <= now_us)
+            return running;
+    }
+    return NULL;
 }
 
 /* Gathers a slice into the batch. */
@@ -196,20 +206,20 @@ static STATUS slice_gather(struct keeper *keeper, int64_t budget_us, int64_t now
 {
     struct jobs *jobs = keeper->jobs;
     int64_t now_us = clock_monotonic_us();
+    struct jobs_running *running = slice_choose(jobs, now_us);
     struct job job = {0};
 
-    TRY(jobs_get(keeper, jobs->running, &job));
+    if (running == NULL)
+        return STATUS_OK;
+    TRY(jobs_get(keeper, running->id, &job));
     if (job.state != JOB_RUNNING) {
         jobs->known = false;
         return STATUS_OK;
     }
-    struct slice_bounds bounds = {.until_us = now_us + budget_us,
-                                  .records = slice_allowance(jobs, &job, now_us)};
-    if (bounds.records == 0)
-        return STATUS_OK;
+    struct slice_bounds bounds = {.until_us = now_us + budget_us, .records = slice_allowance(&job)};
     uint64_t scanned = job.scanned;
     TRY(slice_run(keeper, &job, &bounds, now_ms));
-    slice_charge(jobs, &job, job.scanned - scanned, now_us);
+    slice_charge(running, &job, job.scanned - scanned, now_us);
     if (job.state != JOB_RUNNING)
         jobs->known = false;
     return STATUS_OK;
@@ -230,7 +240,7 @@ static void slice_try(struct keeper *keeper, int64_t budget_us, int64_t now_ms)
 
 static bool jobs_may_run(const struct keeper *keeper)
 {
-    return keeper->jobs != NULL && keeper->jobs->known && keeper->jobs->running != 0 &&
+    return keeper->jobs != NULL && keeper->jobs->known && keeper->jobs->running_count > 0 &&
            keeper->ring != NULL && !keeper->store_failed && !keeper->seal_shutting &&
            keeper->seal_row.size == 0 && clock_monotonic_us() >= keeper->jobs->rest_us;
 }
@@ -302,7 +312,10 @@ int jobs_wait_ms(const struct keeper *keeper, int usual_ms)
         return usual_ms;
     int64_t now_us = clock_monotonic_us();
     bool alone = now_us - keeper->jobs->asked_us >= QUIET_US;
-    if (keeper->jobs->rate_due_us > now_us)
+    bool due = false;
+    for (unsigned i = 0; i < keeper->jobs->running_count; i++)
+        due = due || keeper->jobs->running[i].due_us <= now_us;
+    if (!due)
         return NEAR_US / 1000;
     return alone ? 0 : NEAR_US / 2000;
 }

@@ -182,6 +182,5 @@ STATUS jobs_rate(struct keeper_op *op, struct cursor *in)
     if (job.state == JOB_DONE)
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL, "This job has ended.");
     job.rate = rate;
-    op->keeper->jobs->rate_due_us = 0;
     return job_change(op, &job, "job.rate");
 }

@@ -13,15 +13,19 @@
 
 /* All times by the clock that does not jump. */
 struct jobs {
-    bool known; /* The next two are what the store says. */
+    bool known; /* What follows is what the store says. */
     uint64_t last_id;
-    uint64_t running;  /* The first that runs; 0: none. */
+    struct jobs_running {
+        uint64_t id;
+        int64_t due_us; /* Of its next slice, by its rate. */
+    } running[JOBS_RUNNING_MAX];
+    unsigned running_count;
+    unsigned turn;     /* They take turns: a slow one holds up no other. */
     bool rode;         /* A slice, with the last commit of requests. */
     int64_t commit_us; /* What one takes without, smoothed. */
     int64_t asked_us;  /* When requests were committed last, */
     int64_t sliced_us; /* and a slice of its own. */
-    int64_t rate_due_us;
-    int64_t rest_us; /* After a failure, nothing before. */
+    int64_t rest_us;   /* After a failure, nothing before. */
     int64_t schedule_us;
     struct secret *room;
 };

@@ -268,6 +268,22 @@ Test(jobs, begin_by_themselves_for_compromised_keys)
     cr_expect_eq(jobs_next(&keeper, 1, &job).why, WHY_NOT_FOUND, "once is enough");
 }
 
+/* One that may move a record a second does not hold up another. */
+Test(jobs, take_turns)
+{
+    put_records();
+    (void)rotate();
+    struct job slow = start(0);
+    slow.rate = 1;
+    cr_assert(!failed(jobs_put(&keeper, &slow)));
+    struct job job = start(0);
+    job = run(job.id);
+    cr_expect_eq(job.state, JOB_DONE);
+    slow = look(slow.id);
+    cr_expect_eq(slow.state, JOB_RUNNING);
+    cr_expect_leq(slow.scanned, 2u, "at its rate");
+}
+
 Test(jobs, are_bounded_in_number)
 {
     put_records();
