@@ -16,6 +16,7 @@ import proc
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "flow"))
 import harness  # pylint: disable=wrong-import-position
+import ports  # pylint: disable=wrong-import-position
 
 # PostgreSQL does less than the vault here: no fingerprint, no look-up of one, no Merkle tree.
 SCHEMA = """
@@ -91,7 +92,7 @@ class Postgres:
         self.owner = owner()
         self.folder = tempfile.mkdtemp(prefix="cardkeep-bench-pg-")
         self.data = os.path.join(self.folder, "data")
-        self.port = harness.free_ports(1)
+        self.port = ports.take(1)
         self.process = None
         self.connecting = {}  # {clients: (ms, CPU time)}
         try:
@@ -248,7 +249,7 @@ class Nginx:
     def __init__(self, system):
         binary = tool("nginx", "/usr/sbin")
         self.folder = tempfile.mkdtemp(prefix="cardkeep-bench-nginx-")
-        self.port = harness.free_ports(1)
+        self.port = ports.take(1)
         path = os.path.join(self.folder, "nginx.conf")
         with open(path, "w", encoding="ascii") as file:
             file.write(NGINX.format(

@@ -17,6 +17,7 @@ from neighbour import MIB, OWN_COUNT, Attack, Neighbour, endure, meter
 from rounds import rounds
 
 SOAK = True
+ALONE = True  # It measures.
 MEMORY_MAX = 48 * MIB
 # Bodies on their way in have 128 MiB together, and a buffer is at most twice as large as its body.
 TRANSIT_MEMORY_MAX = 320 * MIB

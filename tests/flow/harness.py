@@ -7,17 +7,17 @@ unless the test says that it must.
 import http.client
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
 import threading
 import time
 import urllib.parse
+
+import ports
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PATIENCE_S = 20
@@ -188,24 +188,6 @@ def outcome(answer, expected, retry, by=None):
     check(re.fullmatch(r"sub_\w+", answer.header("Cardkeep-Submission") or ""), "submission id")
 
 
-def free_ports(count):
-    """The first of `count` neighbours that are free, below the ports that systems hand out."""
-    while True:
-        base = random.randrange(20000, 32000)
-        held = []
-        try:
-            for port in range(base, base + count):
-                held.append(socket.socket())
-                held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                held[-1].bind(("127.0.0.1", port))
-            return base
-        except OSError:
-            continue
-        finally:
-            for one in held:
-                one.close()
-
-
 def parents():
     """{pid: (parent, name)} of every process."""
     found = {}
@@ -226,7 +208,7 @@ class System:
     def __init__(self, build):
         self.build = os.path.abspath(build)
         self.folder = os.path.join(tempfile.mkdtemp(prefix="cardkeep-flow-"), "dev")
-        base = free_ports(7)
+        base = ports.take(7)
         self.ports = dict(zip(("vault", "relay", "sandbox", "sandbox_listen", "stripe_listen",
                                "vault_metrics", "relay_metrics"), range(base, base + 7)))
         self.running = {}

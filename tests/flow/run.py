@@ -1,22 +1,29 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the flow tests: `run.py [--build FOLDER] [--soak LENGTH] [WORD…]`, a word picking files that
-have it in their name; LENGTH as in rounds.py.
+"""Runs the flow tests: `run.py [--build FOLDER] [--lanes N] [--soak LENGTH] [WORD…]`, a word
+picking files that have it in their name; LENGTH as in rounds.py.
 
 Each file has a system of its own; each function of it that takes one is a test, and its name is
 what it holds to be true.  A file ends with the test that its system stops in order, that both its
 logs are whole, and that nothing it wrote holds a card.
+
+In several lanes as many files run at a time, except those that measure (`ALONE`) and the last one,
+which looks at what the others did.
 """
 import argparse
+import concurrent.futures
 import importlib.util
 import inspect
+import multiprocessing
 import os
+import queue
 import sys
 import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402  pylint: disable=wrong-import-position
+import ports  # noqa: E402  pylint: disable=wrong-import-position
 import rounds  # noqa: E402  pylint: disable=wrong-import-position
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -46,9 +53,11 @@ def run_test(name, sentence, work):
         verdict, trouble = "ok", ""
     except Exception:  # pylint: disable=broad-except
         verdict, trouble = "FAILED", traceback.format_exc()
-    print(f"{verdict} {time.monotonic() - began:5.1f} s  {name}: {sentence}", flush=True)
+    line = f"{verdict} {time.monotonic() - began:5.1f} s  {name}: {sentence}\n"
     if trouble:
-        print("    " + trouble.replace("\n", "\n    ").rstrip(), flush=True)
+        line += "    " + trouble.replace("\n", "\n    ").rstrip() + "\n"
+    sys.stdout.write(line)  # In one piece, as other lanes write, too.
+    sys.stdout.flush()
     return verdict == "ok"
 
 
@@ -89,9 +98,43 @@ def run_file(name, build):
     return results + [True]
 
 
+def run_apart(name, build, lane):
+    """The same in a process of its own: what it found, and what it said and heard."""
+    ports.use_lane(lane)
+    harness.exchanges.clear()
+    return run_file(name, build), harness.exchanges
+
+
+def run_lanes(names, build, count):
+    """Each lane takes the next file; ports are apart by lane."""
+    free = queue.SimpleQueue()
+    for lane in range(count):
+        free.put(lane)
+
+    def run(name):
+        lane = free.get()
+        try:
+            # A process for each file: they change the modules that they share.
+            with concurrent.futures.ProcessPoolExecutor(
+                    1, multiprocessing.get_context("spawn")) as own:
+                return own.submit(run_apart, name, build, lane).result()
+        except Exception as failure:  # pylint: disable=broad-except
+            print(f"FAILED 0.0 s  {name}: its process ends in order: {failure!r}", flush=True)
+            return [False], []
+        finally:
+            free.put(lane)
+    results = []
+    with concurrent.futures.ThreadPoolExecutor(count) as lanes:
+        for found, heard in lanes.map(run, names):
+            results += found
+            harness.exchanges.extend(heard)
+    return results
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(harness.ROOT, "build"))
+    parser.add_argument("--lanes", type=int, default=1, help="files at a time; one in a soak")
     parser.add_argument("--soak", metavar="LENGTH")
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
@@ -107,9 +150,13 @@ def main():
         picked = names
     # It looks at what the others did, so it comes last.
     picked.sort(key=lambda name: (name.startswith("60_"), name))
-    results = []
+    many = arguments.lanes > 1 and arguments.soak is None
+    beside = [name for name in picked if many and not name.startswith("60_") and
+              not getattr(load(name), "ALONE", False)]
+    results = run_lanes(beside, arguments.build, arguments.lanes) if beside else []
     for name in picked:
-        results += run_file(name, arguments.build)
+        if name not in beside:
+            results += run_file(name, arguments.build)
     if not results:
         print("no file of tests has that in its name")
     sys.exit(0 if results and all(results) else 1)
