@@ -10,7 +10,7 @@
 #include "keys/keyring_rotate.h"
 #include "vault/key_view.h"
 
-#define WATCH_EVERY_MS (5 * 1000LL)
+#define WATCH_EVERY_MS (2 * 1000LL)
 #define WARN_EVERY_MS  (24 * 3600 * 1000LL)
 #define DUE_MAX        64u
 
