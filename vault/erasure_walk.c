@@ -202,8 +202,8 @@ static STATUS key_destroy(struct slice *slice, const struct key_info *info)
 {
     struct keyring *ring = slice->keeper->ring;
 
-    /* Somebody made it active again: cards may come under it; or it was, since the erasure began, and
-     * cards may have come behind the walk.  What cannot be taken back waits for a person then. */
+    /* Somebody made it active again: cards may come under it; or it was since the erasure began, and
+     * cards may have come behind the walk.  What cannot be taken back waits for a person. */
     if (info->state == KEY_STATE_ACTIVE || info->changed_ms > slice->run->row.asked_ms)
         return STATUS_OK;
     TRY(keyring_change_state(ring, info->id, KEY_STATE_DESTROYED, slice->now_ms));

@@ -207,3 +207,11 @@ def a_key_that_is_due_is_a_line_and_a_metric(system):
         system.start(daemon)
         wait_until(lambda d=daemon, h=heard: "signer_key_is_due" in system.log(d)[h:], "the line")
         check("signer_key_is_due" not in system.log(daemon)[:heard], "and not before")
+
+
+def a_store_is_checked_by_its_first_key_through_all_rotations(system):
+    system.verified("vault")
+    done = system.cardkeep("store", "check", "--verifier", system.path("keys/vault-signer.pub"),
+                           system.path("vault.yaml"), config=False)
+    equal(done.returncode, 0, f"{done.stdout}{done.stderr}")
+    check(", signed" in done.stdout and "all of it holds" in done.stdout, done.stdout)
