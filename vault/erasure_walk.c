@@ -202,7 +202,7 @@ static STATUS key_destroy(struct slice *slice, const struct key_info *info)
 {
     struct keyring *ring = slice->keeper->ring;
 
-    /* Somebody made it active again: cards may come under it; or it was since the erasure began, and
+    /* Somebody made it active again, and cards may come under it; or it was since the start, and
      * cards may have come behind the walk.  What cannot be taken back waits for a person. */
     if (info->state == KEY_STATE_ACTIVE || info->changed_ms > slice->run->row.asked_ms)
         return STATUS_OK;

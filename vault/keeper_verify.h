@@ -41,7 +41,8 @@ struct keeper_finding {
 
 struct keeper_verify_options {
     /* All of them may be NULL. */
-    const struct note_key *log_key; /* NULL: no signature is asked. */
+    const struct note_key *log_keys; /* Of one log, that may have changed its key. */
+    unsigned log_key_count;          /* 0: no signature is asked. */
     void (*found)(void *owner, const struct keeper_finding *finding);
     /* Now and then, for a terminal. */
     void (*progress)(void *owner, const char *family, uint64_t rows);

@@ -26,6 +26,7 @@
 #define ERROR_MAX        768u
 #define VERIFY_TEXT_MAX  16384u
 #define FINDING_KEY_MAX  64u
+#define LOG_KEYS_MAX     8u
 #define FINDING_TEXT_MAX 1024u
 
 static const char usage[] =
@@ -170,21 +171,31 @@ static void show_finding(void *owner, const struct keeper_finding *finding)
     (void)printf("%s\n", buffer_text(&line));
 }
 
-static bool log_key_read(const char *path, struct note_key *out_key)
+/* One line a key; how many there are, 0 after it was said that they are none. */
+static unsigned log_keys_read(const char *path, struct note_key out_keys[static LOG_KEYS_MAX])
 {
-    char text[NOTE_NAME_BYTES_MAX + 66u] = "";
+    char text[LOG_KEYS_MAX * (NOTE_NAME_BYTES_MAX + 66u)] = "";
     FILE *file = fopen(path, "re");
+    unsigned count = 0;
 
     if (file != NULL) {
-        size_t size = fread(text, 1, sizeof text - 1, file);
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
         (void)fclose(file);
-        while (size > 0 && text[size - 1] == '\n')
-            text[--size] = '\0';
-        if (!failed(note_key_parse(text, out_key)))
-            return true;
     }
-    (void)fprintf(stderr, "cardkeep-vault: %s holds no verifier key (name+id+key)\n", path);
-    return false;
+    for (char *line = text; *line != '\0';) {
+        size_t size = strcspn(line, "\r\n");
+        char *next = line + size + strspn(line + size, "\r\n");
+        line[size] = '\0';
+        if (count == LOG_KEYS_MAX || failed(note_key_parse(line, &out_keys[count]))) {
+            count = 0;
+            break;
+        }
+        count++;
+        line = next;
+    }
+    if (count == 0)
+        (void)fprintf(stderr, "cardkeep-vault: %s holds no verifier key (name+id+key)\n", path);
+    return count;
 }
 
 static void show_summary(struct buffer *text, bool json, enum keeper_verdict verdict)
@@ -238,7 +249,8 @@ static void store_choose(struct settings *settings, const char *store)
 
 static int verify_store(struct settings *settings, const struct daemon_call *call)
 {
-    struct note_key log_key;
+    struct note_key log_keys[LOG_KEYS_MAX];
+    unsigned log_key_count = 0;
     const char *verifier = call->values[OPTION_VERIFIER];
     bool json = call->values[OPTION_JSON] != NULL;
 
@@ -247,12 +259,15 @@ static int verify_store(struct settings *settings, const struct daemon_call *cal
     static char room[BUFSIZ];
     bool terminal = isatty(STDERR_FILENO) == 1;
 
-    if (verifier != NULL && !log_key_read(verifier, &log_key))
+    if (verifier != NULL)
+        log_key_count = log_keys_read(verifier, log_keys);
+    if (verifier != NULL && log_key_count == 0)
         return DAEMON_EXIT_USAGE;
     store_choose(settings, call->values[OPTION_STORE]);
     (void)setvbuf(stdout, room, _IOFBF, sizeof room);
     struct keeper_verify_options options = {
-        .log_key = verifier != NULL ? &log_key : NULL,
+        .log_keys = log_keys,
+        .log_key_count = log_key_count,
         .found = show_finding,
         .progress = terminal ? show_progress : NULL,
         .owner = &json,

@@ -51,7 +51,7 @@ static void walk_say_log(struct verify *verify)
 {
     buffer_format(verify->out, "audit entries: %" PRIu64 "%s\n", verify->log_entries,
                   !verify->log_holds ? "; they do not hold, so no row was compared with them"
-                  : verify->options->log_key == NULL
+                  : verify->options->log_key_count == 0
                       ? "; their signatures were not asked (no verifier key was given)"
                       : ", signed");
     if (verify->log_skipped > 0)

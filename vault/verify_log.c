@@ -166,10 +166,12 @@ static STATUS signed_check(struct verify *verify, uint64_t signed_size)
 STATUS verify_log_walk(struct verify *verify)
 {
     OWNED(verify_facts_free) struct verify_facts *facts = NULL;
+    struct audit_trust trust = {.keys = verify->options->log_keys,
+                                .count = verify->options->log_key_count};
     struct audit_verdict verdict = {0};
 
-    TRY(audit_verify_store(verify->keeper.db, &families, verify->keeper.settings->origin,
-                           verify->options->log_key, &verdict));
+    TRY(audit_verify_store_by(verify->keeper.db, &families, verify->keeper.settings->origin, &trust,
+                              &verdict));
     TRY(state_walk(verify));
     verify->log_entries = verdict.entries;
     verify->log_holds = verdict.good;

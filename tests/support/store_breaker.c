@@ -88,7 +88,8 @@ static void on_found(void *owner, const struct keeper_finding *finding)
 static uint64_t check(bool say)
 {
     struct buffer out OWNED(buffer_free) = BUFFER(65536);
-    struct keeper_verify_options options = {.log_key = &log_key, .found = on_found, .owner = &say};
+    struct keeper_verify_options options = {
+        .log_keys = &log_key, .log_key_count = 1, .found = on_found, .owner = &say};
     struct verify verify = {.keeper = {.settings = &settings, .root = root, .db = db},
                             .options = &options,
                             .plain = BUFFER(ENVELOPE_PLAIN_BYTES_MAX),
