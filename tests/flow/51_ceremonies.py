@@ -4,7 +4,7 @@ of their shares; every mistake has a sentence, and every attempt is on record.""
 import itertools
 
 import faults
-from ceremonies import FIVE, SIXTH, is_open, prepared, root_of, start_sealed, state
+from ceremonies import FIVE, SIXTH, forged, is_open, prepared, root_of, start_sealed, state
 from harness import VISA, check, equal, problem, wait_until
 from rounds import rounds
 from scan import Watch, may_look
@@ -236,6 +236,7 @@ def each_mistake_of_a_custodian_has_one_sentence(system):
             ("custodian-1", share.replace("ckshare1", "ckshare"), "does not begin with ckshare1"),
             ("custodian-1", here["old share"], "of another set"),
             ("custodian-1", custodians.shares["custodian-3"], "another custodian's share"),
+            ("custodian-1", forged(share), "not the share that you were given"),
             ("custodian-2", custodians.shares["custodian-2"], "Your share is in already"),
             (SIXTH, share, "no custodian of this vault's seal"),
             ("custodian-1-late", share, "ran out at")):
@@ -246,7 +247,7 @@ def each_mistake_of_a_custodian_has_one_sentence(system):
     attempts = [entry for entry in system.audit(start=size)
                 if entry["event"] in ("seal.unseal", "policy.deny", "auth.fail")]
     equal([entry["outcome"] for entry in attempts],
-          ["invalid_field"] * 5 + ["state_conflict", "denied", "unknown_principal"],
+          ["invalid_field"] * 6 + ["state_conflict", "denied", "unknown_principal"],
           "each attempt is on record")
     check(all(entry["certificate"] for entry in attempts[:-1]), "with its certificate")
     equal(state(system)["unsealing"]["given"], 1, "what was right stays")

@@ -150,6 +150,29 @@ def digest_of(text):
     return hashlib.sha256(b"cardkeep share 1\0" + _raw(text)).hexdigest()
 
 
+def _checksum(symbols):
+    prefix = [ord(c) >> 5 for c in "ckshare"] + [0] + [ord(c) & 31 for c in "ckshare"]
+    remainder = 1
+    for symbol in prefix + symbols + [0] * 6:
+        top = remainder >> 25
+        remainder = (remainder & 0x1ffffff) << 5 ^ symbol
+        for bit, generator in enumerate((0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd,
+                                         0x2a1462b3)):
+            remainder ^= generator if top >> bit & 1 else 0
+    remainder ^= 0x2bc830a3
+    return [remainder >> 5 * (5 - i) & 31 for i in range(6)]
+
+
+def forged(text):
+    """A share with the same marks and another value, well written."""
+    raw = bytearray(_raw(text))
+    raw[-1] ^= 1
+    bits = "".join(f"{byte:08b}" for byte in raw)
+    bits += "0" * (-len(bits) % 5)
+    symbols = [int(bits[at:at + 5], 2) for at in range(0, len(bits), 5)]
+    return "ckshare1" + "".join(ALPHABET[symbol] for symbol in symbols + _checksum(symbols))
+
+
 def _times(a, b):
     product = 0
     for bit in range(8):
