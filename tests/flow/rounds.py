@@ -31,6 +31,11 @@ def rounds(short):
         yield from range(short if _length is None else int(_length))
 
 
+def many(short, long):
+    """How much there is of something: more where a soak was asked for."""
+    return short if _length is None else long
+
+
 def seconds(short):
     """How long something that lasts is to last: `short`, or as long as a soak was asked for."""
     return float(_length[:-1]) if _length is not None and _length.endswith("s") else short
