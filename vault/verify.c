@@ -50,7 +50,8 @@ void verify_count(struct verify *verify, enum store_family family)
 static void walk_say_log(struct verify *verify)
 {
     buffer_format(verify->out, "audit entries: %" PRIu64 "%s\n", verify->log_entries,
-                  !verify->log_holds ? "; they do not hold, so no row was compared with them"
+                  !verify->log_holds     ? "; they do not hold, so no row was compared with them"
+                  : verify->log_unsigned ? "; none of them is signed yet"
                   : verify->options->log_key_count == 0
                       ? "; their signatures were not asked (no verifier key was given)"
                       : ", signed");

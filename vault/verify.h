@@ -58,6 +58,7 @@ struct verify {
 
     /* What the log says (verify_log.c). */
     bool log_holds;
+    bool log_unsigned; /* There is no checkpoint yet. */
     uint64_t log_entries;
     int64_t log_ms;     /* The latest time in it so far; at the end, of all. */
     int64_t last_ms;    /* Its last entry's time. */

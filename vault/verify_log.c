@@ -163,6 +163,14 @@ static STATUS signed_check(struct verify *verify, uint64_t signed_size)
     return STATUS_OK;
 }
 
+/* Nothing is wrong with it but that nothing was signed yet, as in a vault's first second; where that
+ * goes on, log_unsigned() says so. */
+static bool is_unsigned(const struct audit_verdict *verdict)
+{
+    static const char none[] = "the log has no signed checkpoint";
+    return verdict->checkpoints == 0 && strncmp(verdict->trouble, none, sizeof none - 1) == 0;
+}
+
 STATUS verify_log_walk(struct verify *verify)
 {
     OWNED(verify_facts_free) struct verify_facts *facts = NULL;
@@ -174,8 +182,9 @@ STATUS verify_log_walk(struct verify *verify)
                               &verdict));
     TRY(state_walk(verify));
     verify->log_entries = verdict.entries;
-    verify->log_holds = verdict.good;
-    if (!verdict.good) {
+    verify->log_unsigned = is_unsigned(&verdict);
+    verify->log_holds = verdict.good || verify->log_unsigned;
+    if (!verify->log_holds) {
         log_trouble(verify, &verdict);
         return STATUS_OK;
     }
