@@ -163,8 +163,8 @@ static STATUS signed_check(struct verify *verify, uint64_t signed_size)
     return STATUS_OK;
 }
 
-/* Nothing is wrong with it but that nothing was signed yet, as in a vault's first second; where that
- * goes on, log_unsigned() says so. */
+/* Nothing is wrong but that nothing was signed yet, as in a vault's first second; where that goes
+ * on, log_unsigned() says so. */
 static bool is_unsigned(const struct audit_verdict *verdict)
 {
     static const char none[] = "the log has no signed checkpoint";
