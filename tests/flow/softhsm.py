@@ -76,10 +76,15 @@ class SoftHsm:
                       if name.endswith(".object") and name != "token.object"]
         return found
 
-    def delete_key(self):
-        """Every object goes; `keep` brings them back."""
+    def keep(self):
+        """A copy of the token, for restore()."""
         kept = self.folder + ".kept"
         shutil.copytree(self.tokens, kept)
+        return kept
+
+    def delete_key(self):
+        """Every object goes; restore() brings them back."""
+        kept = self.keep()
         check(self.objects(), "the token has a key")
         for path in self.objects():
             os.remove(path)
