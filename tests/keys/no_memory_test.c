@@ -10,6 +10,8 @@
 #include "keys/box.h"
 #include "keys/envelope.h"
 #include "keys/fingerprint.h"
+#include "keys/share_text.h"
+#include "keys/shares.h"
 #include "keys/source.h"
 #include "tests/keys/shelf.h"
 #include "tests/support/failing_alloc.h"
@@ -185,10 +187,45 @@ static struct status source_run(void)
     return source_open(&source, &opened, error, sizeof error);
 }
 
+/* A root into shares, one of them to its custodian and onto paper, and all of it back. */
+static struct status shares_run(void)
+{
+    struct secret *values[3] = {NULL};
+    OWNED(secret_free) struct secret *key = NULL;
+    OWNED(secret_free) struct secret *text = NULL;
+    OWNED(secret_free) struct secret *rebuilt = NULL;
+    OWNED(share_free) struct share opened = {0};
+    OWNED(share_free) struct share typed = {0};
+    uint8_t public_key[CUSTODIAN_KEY_BYTES];
+    uint8_t box[CUSTODIAN_BOX_BYTES];
+    struct share_text_fault fault;
+
+    TRY(custodian_new(public_key, &key));
+    struct status status = shares_split(root, 2, 3, values);
+    if (!failed(status)) {
+        struct share share = {.threshold = 2, .index = 1, .value = values[0]};
+        status = custodian_seal(public_key, &share, box);
+        if (!failed(status))
+            status = custodian_open(key, box, share.set, 1, &opened);
+        if (!failed(status))
+            status = share_text_write(&opened, &text);
+        if (!failed(status))
+            status = share_text_read(secret_peek(text), strlen((const char *)secret_peek(text)),
+                                     &typed, &fault);
+        const struct shares_part parts[] = {{1, typed.value}, {2, values[1]}};
+        if (!failed(status))
+            status = shares_combine(parts, 2, &rebuilt);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        secret_free(&values[i]);
+    return status;
+}
+
 Test(no_memory, is_said_and_leaves_nothing_half_done)
 {
     static const struct failing_alloc_case cases[] = {
         {.name = "kdf", .run = kdf_run},
+        {.name = "shares", .run = shares_run},
         {.name = "aead", .run = aead_run},
         {.name = "second suite", .run = aead_second_run},
         {.name = "keyring", .run = ring_run},
