@@ -179,6 +179,8 @@ void settings_print(const struct settings *settings, FILE *out)
     (void)fprintf(out, "seal: {kind: %s", seals[settings->seal_kind - SEAL_FILE]);
     if (settings->seal_path != NULL)
         (void)fprintf(out, ", path: %s", settings->seal_path);
+    if (settings->seal_kind == SEAL_SHARES)
+        (void)fprintf(out, ", unseal_within: %llds", (long long)(settings->unseal_ms / 1000));
     settings_hsm_print(&settings->hsm, out);
     (void)fputs("}\n", out);
     (void)fprintf(out, "keys: {kek_period: %llds, dek_period: %llds, fingerprint_period: %llds}\n",

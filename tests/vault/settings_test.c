@@ -170,6 +170,24 @@ Test(settings, refuse_a_file_seal_in_production)
     cr_expect_neq(strstr(error, "file seal"), NULL, "%s", error);
 }
 
+#define OF_SHARES(more)                                                                            \
+    "environment: production\ndata: d\n" LISTEN "seal: {kind: shares" more "}\n"                   \
+    "signer: {key: signer.key, state: signer.state, origin: vault.test/log}\n"                     \
+    "policies: policies.yaml\nuser: nobody\n"
+
+Test(settings, take_a_seal_of_shares_in_production_and_bound_how_long_one_is_kept)
+{
+    cr_assert_eq(read_text(OF_SHARES("")), WHY_NONE, "%s", error);
+    cr_expect_eq(settings.seal_kind, SEAL_SHARES);
+    cr_expect_null(settings.seal_path);
+    cr_expect_eq(settings.unseal_ms, 600000);
+    cr_assert_eq(read_text(OF_SHARES(", unseal_within: 1h")), WHY_NONE, "%s", error);
+    cr_expect_eq(settings.unseal_ms, 3600000);
+    cr_expect_eq(read_text(OF_SHARES(", unseal_within: 2h")), WHY_BAD_INPUT);
+    cr_expect_neq(strstr(error, "unseal_within"), NULL, "%s", error);
+    cr_expect_eq(read_text(OF_SHARES(", unseal_within: 500ms")), WHY_BAD_INPUT);
+}
+
 Test(settings, that_are_not_there_are_not_found)
 {
     cr_expect_eq(settings_read(path, &settings, error, sizeof error).why, WHY_NOT_FOUND);
