@@ -381,8 +381,8 @@ def an_approval_that_is_not_on_the_disk_was_none(system):
 
 
 def killed_in_the_middle_it_has_one_seal_and_that_opens(system):
-    """SoftHSM is killed, too, and writes its token over in place at each log-in, which is then empty
-    now and then; an HSM loses nothing so, and here the token comes back."""
+    """SoftHSM is killed, too, and writes its token over in place at each log-in, which is then
+    empty now and then; an HSM loses nothing so, and here the token comes back."""
     for count in rounds(2):
         kept = hsm[0].keep()
         path = _ask(system, "file" if count % 4 < 2 else "pkcs11")
