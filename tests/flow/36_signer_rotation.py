@@ -150,7 +150,7 @@ def one_rotation_at_a_time_by_who_may(system):
 
 def it_survives_a_kill_at_any_step(system):
     chance = random.Random(seed())
-    for index in rounds(4):
+    for index in rounds(3):
         daemon = DAEMONS[index % 2]
         first = _state(system, daemon)["key"]
         new = _ask(system, daemon, "rotate")["next"]
