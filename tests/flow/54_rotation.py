@@ -163,7 +163,7 @@ def cards_move_to_a_new_key_under_load(system):
     old = _active(system)
     start = system.audit_size()
     with _Load(system):
-        job = _rotate(system, "dek")
+        job = _rotate(system, "dek", reason="scheduled")
         done = _ended(system, job)
     check(done["moved"] >= 600, f"they were moved: {done}")
     check(done["scanned"] >= done["moved"], f"and looked at: {done}")
@@ -172,7 +172,8 @@ def cards_move_to_a_new_key_under_load(system):
     equal(found[0]["detail"], f"no record under key {old} remains: {done['scanned']} scanned, "
           f"{done['moved']} moved by {job['job']}", "what it says")
     _opens(system, tokens[::100])
-    again = _ended(system, _rotate(system, "dek", key=old))
+    again = _ended(system, _rotate(system, "dek", key=old, reason="compromise"))
+    equal((again["key"], again["reason"]), (old, "compromise"), "as it was asked for")
     equal(again["moved"], 0, "nothing is under it")
 
 
