@@ -67,6 +67,8 @@ STATUS erasure_open(struct keeper *keeper)
         memset(run->row.at, 0, sizeof run->row.at);
     }
     memset(run->keys_used, 0, ERASURE_KEYS_MAX / 8 + 1);
+    run->ahead_count = 0;
+    run->ahead_next = 0;
     run->backup_ms = 0;
     run->trouble[0] = '\0';
     run->looked = true;

@@ -21,6 +21,7 @@
 #define ERASURE_SAMPLES_MAX  192u /* Records of which markers are kept. */
 #define ERASURE_SAMPLE_MARKS 3u   /* The view's salt, the card's ciphertext, the fingerprint. */
 #define ERASURE_OTHERS_MAX   64u
+#define ERASURE_AHEAD_MAX    16384u
 #define ERASURE_KEYS_MAX     (1u << 22)
 
 enum erasure_kind { ERASURE_TOKEN = 1, ERASURE_TENANT, ERASURE_EPOCH, ERASURE_KIND_END };
@@ -98,6 +99,11 @@ struct erasure_run {
     int64_t due_ms;         /* Of the next try, by the clock that does not jump. */
     int64_t backup_ms;      /* When the backup was asked for; 0: it was not. */
     uint8_t *keys_used;     /* A bit for each key that a record names. */
+    /* Keys of the rows that come next: to begin a walk over random keys costs as much as thousands
+     * of its steps. */
+    uint8_t ahead[ERASURE_AHEAD_MAX][STORE_KEY_BYTES];
+    unsigned ahead_count;
+    unsigned ahead_next;
     char trouble[PURGE_REASON_MAX];
 };
 

@@ -155,36 +155,48 @@ struct walk_family {
     STATUS (*look)(struct slice *slice, const uint8_t *key);
 };
 
-/* Looks at the family's next rows; *out_end where there are no more.  What cannot be read stays and
- * is counted, so that one bad row does not keep all others. */
-static STATUS walk_slice(struct slice *slice, const struct walk_family *walk, bool *out_end)
+/* The keys of the family's next rows, of which there are none at its end. */
+static STATUS walk_ahead(struct slice *slice, const struct walk_family *walk)
 {
-    struct erasure *row = &slice->run->row;
+    struct erasure_run *run = slice->run;
     OWNED(db_iterator_free) struct db_iterator *rows = NULL;
-    unsigned count = 0;
 
-    TRY(db_iterate(slice->keeper->db, walk->family, row->at, walk->key_bytes, &rows));
-    for (; db_iterator_valid(rows) && count < walk->rows_max; db_iterator_next(rows)) {
+    run->ahead_count = 0;
+    run->ahead_next = 0;
+    TRY(db_iterate(slice->keeper->db, walk->family, run->row.at, walk->key_bytes, &rows));
+    for (; db_iterator_valid(rows) && run->ahead_count < ERASURE_AHEAD_MAX;
+         db_iterator_next(rows)) {
         size_t size = 0;
         const uint8_t *key = db_iterator_key(rows, &size);
-        if (size != walk->key_bytes) {
-            row->unread++;
-            continue;
-        }
-        if (memcmp(key, row->at, size) == 0)
-            continue; /* The last slice's last. */
+        if (size != walk->key_bytes)
+            run->row.unread++;
+        else if (memcmp(key, run->row.at, size) != 0) /* That is the last slice's last. */
+            memcpy(run->ahead[run->ahead_count++], key, size);
+    }
+    return db_iterator_status(rows);
+}
+
+/* Looks at the family's next rows; *out_end where there are no more.  What cannot be read stays and
+ * is counted, so that one bad row does not keep all others; what went meanwhile is none. */
+static STATUS walk_slice(struct slice *slice, const struct walk_family *walk, bool *out_end)
+{
+    struct erasure_run *run = slice->run;
+
+    if (run->ahead_next == run->ahead_count)
+        TRY(walk_ahead(slice, walk));
+    *out_end = run->ahead_count == 0;
+    for (unsigned i = 0; i < walk->rows_max && run->ahead_next < run->ahead_count; i++) {
+        const uint8_t *key = run->ahead[run->ahead_next++];
         struct keeper_mark mark = keeper_mark(slice->keeper);
         struct status status = walk->look(slice, key);
         if (status.why == WHY_FORGED || status.why == WHY_NOT_FOUND) {
             keeper_rewind(slice->keeper, &mark, slice->now_ms);
-            row->unread++;
+            run->row.unread += status.why == WHY_FORGED ? 1 : 0;
         } else
             TRY(status);
-        memcpy(row->at, key, size);
-        count++;
+        memcpy(run->row.at, key, walk->key_bytes);
     }
-    *out_end = !db_iterator_valid(rows);
-    return db_iterator_status(rows);
+    return STATUS_OK;
 }
 
 /* --- Keys --- */
@@ -262,6 +274,8 @@ STATUS erasure_walk(struct keeper *keeper, struct erasure_run *run, int64_t now_
     TRY(phase_slice(&slice, &end));
     if (end) {
         run->row.phase++;
+        run->ahead_count = 0;
+        run->ahead_next = 0;
         memset(run->row.at, 0, sizeof run->row.at);
     }
     if (!end && !slice.changed)
