@@ -2,6 +2,10 @@
 """The root key in the hands of five custodians: how they get it, and open the vault with any three
 of their shares; every mistake has a sentence, and every attempt is on record."""
 import itertools
+import os
+import pty
+import select
+import subprocess
 
 import faults
 from ceremonies import FIVE, SIXTH, forged, is_open, prepared, root_of, start_sealed, state
@@ -325,6 +329,38 @@ def shares_that_come_too_slowly_are_forgotten(system):
     system.edit("vault.yaml", ", unseal_within: 1s", "")
     start_sealed(system)
     custodians.unseal(*FIVE[:3])
+
+
+def _shown(terminal):
+    """What a terminal shows next; b"" at its end."""
+    check(select.select([terminal], [], [], 60)[0], "something is shown within a minute")
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""  # Its other end is closed.
+
+
+def a_share_that_is_typed_is_not_shown(system):
+    """On a terminal: a prompt, and no echo."""
+    custodians = here["custodians"]
+    share = custodians.shares["custodian-1"]
+    equal(system.cardkeep("seal").returncode, 0, "sealing")
+    ours, theirs = pty.openpty()
+    command = [os.path.join(system.build, "cardkeep"), "unseal", "--as", "custodian-1",
+               "--config", system.path("cli.yaml")]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        while b"not shown" not in seen:
+            seen += _shown(ours)
+        os.write(ours, share.encode() + b"\n")
+        while more := _shown(ours):
+            seen += more
+        equal(process.wait(60), 0, f"{seen}")
+    os.close(ours)
+    check(b"1 of 3 shares are in" in seen, f"{seen}")
+    check(share[20:30].encode() not in seen, f"{seen}")
+    custodians.unseal("custodian-2", "custodian-3")
 
 
 def a_last_share_that_is_not_on_record_opens_nothing(system):
