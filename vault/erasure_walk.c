@@ -219,6 +219,7 @@ static STATUS key_destroy(struct slice *slice, const struct key_info *info)
     if (info->state == KEY_STATE_ACTIVE || info->changed_ms > slice->run->row.asked_ms)
         return STATUS_OK;
     TRY(keyring_change_state(ring, info->id, KEY_STATE_DESTROYED, slice->now_ms));
+    slice->keeper->keys_by_hand = true;
     slice->run->row.keys++;
     return STATUS_OK;
 }

@@ -90,6 +90,7 @@ struct keeper {
     struct buffer scratch;
 
     /* The store (keeper_store.c). */
+    bool keys_by_hand;  /* This turn changed keys for a person: without its rows, not at all. */
     bool store_failed;  /* Not opened yet, or it failed a commit: all is refused. */
     uint64_t lost_size; /* Of the log, had the batch that failed been committed; 0: unknown. */
     unsigned store_attempts;

@@ -401,14 +401,16 @@ void keeper_seal_put(struct keeper *keeper)
 
 void keeper_seal_ended(struct keeper *keeper, bool commit_failed)
 {
+    bool by_hand = keeper->keys_by_hand || keeper->seal_row.size > 0;
+
+    keeper->keys_by_hand = false;
     if (commit_failed)
         keeper_ceremony_lost(keeper);
-    if (keeper->seal_row.size == 0)
-        return;
-    /* Which seal is in force is what the disk says, once it can be asked. */
-    if (commit_failed)
+    /* What was refused must not come with a later batch: seal and keys are what the disk says they
+     * are, once it can be asked. */
+    if (commit_failed && by_hand)
         keeper_seal_drop(keeper);
-    else {
+    else if (keeper->seal_row.size > 0) {
         struct status status =
             seal_decode(keeper->seal_row.bytes, keeper->seal_row.size, &keeper->seal);
         assert(!failed(status));

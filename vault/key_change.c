@@ -85,6 +85,8 @@ static STATUS change_state(struct keeper_op *op, const struct key_info *info, en
 {
     struct status status = keyring_change_state(op->keeper->ring, info->id, state, op->now_ms);
 
+    if (!failed(status))
+        op->keeper->keys_by_hand = true;
     if (status.why != WHY_CONFLICT)
         return status;
     if (info->level == KEY_LEVEL_KEK && state == KEY_STATE_SUSPENDED)

@@ -156,6 +156,7 @@ STATUS rotate_run(struct keeper_op *op, struct cursor *in)
     unsigned count = 0;
 
     TRY(rotate_read(op, in, &rotate));
+    op->keeper->keys_by_hand = true;
     struct status status = rotate.what == ROTATE_KEK ? rotate_keks(op, &rotate, &count)
                                                      : rotate_lane(op, &rotate, &count);
     if (status.why == WHY_NOT_FOUND)

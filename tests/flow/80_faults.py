@@ -134,6 +134,22 @@ def a_failed_sync_stops_the_vault_and_loses_neither_token_nor_code(system):
     _vault_refuses_until_the_disk_is_back(system, "sync EIO data/vault/")
 
 
+def a_change_of_a_key_that_was_refused_is_not_made_later(system):
+    """The keys are read again from the disk, so that codes are lost."""
+    security = system.vault("security")
+    active = "/v1/keys?tenant=demo&purpose=card&state=active"
+    key = next(one for one in security.get(active).json["keys"] if one["level"] == "dek")
+    with failing["vault"].on(STORE.format("ENOSPC")):
+        problem(security.post(f"/v1/keys/{key['id']}/suspend"), 503, "store_unavailable")
+        _is_unready(system, "vault", "the store takes no writes")
+    _comes_back(system, "vault")
+    system.token()
+    equal([entry for entry in system.audit() if entry["event"] == "key.suspend"], [], "its entries")
+    # A new opening begins a new epoch, which ends that of the key.
+    equal(security.get(f"/v1/keys/{key['id']}").json["state"], "deactivated", "the key's state")
+    system.verified("vault")
+
+
 def _borrow(system, submission, made):
     want = {"submission_id": submission, "destination": "sandbox", "purpose": "payment",
             "on_behalf_of": "shop", "tokens": [made["token"]],
