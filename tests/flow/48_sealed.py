@@ -3,6 +3,7 @@
 import json
 import os
 
+import store_files
 from harness import VISA, check, equal, pay, problem, wait_until
 
 
@@ -138,3 +139,63 @@ def with_another_vault_s_seal_it_stays_sealed_and_says_why(system):
         os.rename(path + ".kept", path)
         system.start("vault")
     _open(system)
+
+
+def _key(number):
+    return number.to_bytes(8, "big")
+
+
+def _harms(rows, older):
+    """What a hand on the disk can do to key rows: a word, what is written, which keys are named."""
+    first = rows[_key(1)]
+    for at in (0, 8, 17, 40, len(first) // 2, len(first) - 1):
+        flipped = bytes([*first[:at], first[at] ^ 1, *first[at + 1:]])
+        yield f"byte {at} flipped", {_key(1): flipped}, {1}
+    yield "swapped", {_key(1): rows[_key(2)], _key(2): first}, {1, 2}
+    yield "renamed", {_key(len(rows)): first}, {len(rows)}
+    yield "gone", {_key(2): None}, {2}
+    again = next(key for key in older if older[key] != rows[key] and key != _key(0))
+    yield "rolled back", {again: older[again]}, {int.from_bytes(again, "big")}
+    yield "the manifest rolled back", {_key(0): older[_key(0)]}, None
+    yield "the manifest gone", {_key(0): None}, None
+
+
+def _write(system, rows):
+    for key, value in rows.items():
+        if value is None:
+            store_files.raw_delete(system.build, system.path("data/vault"), "keys", key)
+        else:
+            store_files.raw_put(system.build, system.path("data/vault"), "keys", key, value)
+
+
+def key_rows_that_somebody_changed_are_named_at_the_start_and_open_nothing(system):
+    token = system.token()["token"]
+    system.stop("vault")
+    older = store_files.raw_rows(system.build, system.path("data/vault"), "keys")
+    system.start("vault")
+    equal(_security(system).post("/v1/rotations", {"what": "kek"}).status, 200, "a rotation")
+    system.stop("vault")
+    rows = store_files.raw_rows(system.build, system.path("data/vault"), "keys")
+    equal(sorted(rows), [_key(n) for n in range(len(rows))], "the manifest, and keys from 1 on")
+    for what, harm, named in _harms(rows, older):
+        _write(system, harm)
+        before = len(system.log("vault"))
+        system.spawn("vault")
+        wait_until(lambda: _answers(system), f"it answers ({what})")
+        state = _state(system)
+        equal(state["state"], "sealed", what)
+        said = [json.loads(line) for line in system.log("vault")[before:].splitlines()
+                if '"key_not_as_stored"' in line]
+        keys = {int(line["key"].removeprefix("key/")) for line in said}
+        check(all(line["level"] == "error" for line in said) and keys, f"{what}: an alarm: {said}")
+        check(named is None or named <= keys, f"{what}: {named} are named: {said}")
+        check(state["why"].startswith("Key "), f"{what}: {state}")
+        forged = _entries(system, "key.forged")[-len(said):]
+        equal({entry["object"] for entry in forged}, {line["key"] for line in said}, "the log")
+        problem(system.vault().get(f"/v1/tokens/{token}"), 503, "sealed")
+        check(b"cardkeep_vault_keys_forged_total 0" not in system.metrics("vault", "/metrics").body,
+              "the metric")
+        system.stop("vault")
+        _write(system, {key: rows.get(key) for key in harm})
+    system.start("vault")
+    equal(system.vault().get(f"/v1/tokens/{token}").status, 200, "put back, it opens")

@@ -150,8 +150,16 @@ def raw_rows(build, store, family):
     return {bytes.fromhex(key): bytes.fromhex(value) for key, value in pairs}
 
 
-def raw_delete(build, store, family, key):
-    done = subprocess.run([os.path.join(build, "raw_rows"), "delete", store, family, key.hex()],
-                          capture_output=True, text=True, timeout=120, check=False)
+def raw_change(build, *words):
+    done = subprocess.run([os.path.join(build, "raw_rows"), *words], capture_output=True,
+                          text=True, timeout=120, check=False)
     if done.returncode != 0:
-        raise AssertionError(f"raw_rows delete: {done.stderr}")
+        raise AssertionError(f"raw_rows {words[0]}: {done.stderr}")
+
+
+def raw_delete(build, store, family, key):
+    raw_change(build, "delete", store, family, key.hex())
+
+
+def raw_put(build, store, family, key, value):
+    raw_change(build, "put", store, family, key.hex(), value.hex())

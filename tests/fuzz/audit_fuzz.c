@@ -238,7 +238,8 @@ static void entry(const uint8_t *data, size_t size)
 
     for (unsigned i = 0; i < 12 && at <= text + size; i++, at += strlen(at) + 1)
         texts[i] = at;
-    const struct audit_item items[] = {{texts[8], texts[9]}, {texts[9], "ok"}};
+    const struct audit_item items[] = {{.object = texts[8], .outcome = texts[9]},
+                                       {.object = texts[9], .outcome = "ok", .key_id = size}};
     struct audit_entry written = {.ts_ms = 1795420800000,
                                   .actor = texts[0],
                                   .origin = texts[1],

@@ -77,8 +77,8 @@ Test(audit_entry, writes_every_member_in_the_documented_order)
         "\"request_id\":",
         "\"detail\":",
         "\"count\":9",
-        "\"items\":[{\"object\":\"t1\",\"outcome\":\"ok\",\"key\":{\"id\":7,\"version\":2}},"
-        "{\"object\":\"t2\",\"outcome\":\"no\"}]",
+        ("\"items\":[{\"object\":\"t1\",\"outcome\":\"ok\",\"key\":{\"id\":7,\"version\":2}},"
+         "{\"object\":\"t2\",\"outcome\":\"no\"}]"),
         "\"salt\":"};
     const struct audit_item items[] = {{"t1", "ok", 7, 2}, {.object = "t2", .outcome = "no"}};
     struct audit_entry entry = least;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* raw_rows list STORE FAMILY: every row of a family as it is stored, in hex, also beside a vault at
- * work.  raw_rows delete STORE FAMILY KEY: takes one away, of a vault that is stopped. */
+ * work.  Of a vault that is stopped: raw_rows delete STORE FAMILY KEY takes one away, raw_rows put
+ * STORE FAMILY KEY VALUE writes one. */
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "vault/store.h"
 
 #define KEY_BYTES_MAX 64u
+#define ROW_BYTES_MAX (1u << 20)
 
 static int family_of(const char *name)
 {
@@ -42,24 +44,35 @@ static STATUS list(struct db *db, unsigned family)
     return db_iterator_status(rows);
 }
 
-static STATUS take_away(struct db *db, unsigned family, const char *hex)
+/* With a value of NULL the row goes. */
+static STATUS change(struct db *db, unsigned family, const char *key_hex, const char *value_hex)
 {
+    static uint8_t value[ROW_BYTES_MAX];
     OWNED(db_batch_free) struct db_batch *batch = NULL;
-    struct buffer row OWNED(buffer_free) = BUFFER(1u << 20);
+    struct buffer row OWNED(buffer_free) = BUFFER(ROW_BYTES_MAX);
     uint8_t key[KEY_BYTES_MAX];
+    size_t key_size = 0;
     size_t size = 0;
 
-    ENSURE(sodium_hex2bin(key, sizeof key, hex, strlen(hex), NULL, &size, NULL) == 0,
+    ENSURE(sodium_hex2bin(key, sizeof key, key_hex, strlen(key_hex), NULL, &key_size, NULL) == 0,
            WHY_BAD_INPUT);
-    TRY(db_get(db, family, key, size, &row));
     TRY(db_batch_new(&batch));
-    db_batch_delete(batch, db, family, key, size);
+    if (value_hex == NULL) {
+        TRY(db_get(db, family, key, key_size, &row));
+        db_batch_delete(batch, db, family, key, key_size);
+    } else {
+        ENSURE(sodium_hex2bin(value, sizeof value, value_hex, strlen(value_hex), NULL, &size,
+                              NULL) == 0,
+               WHY_BAD_INPUT);
+        db_batch_put(batch, db, family, key, key_size, value, size);
+    }
     return db_commit(db, batch);
 }
 
 int main(int count, char **words)
 {
-    bool deletes = count == 5 && strcmp(words[1], "delete") == 0;
+    bool changes = (count == 5 && strcmp(words[1], "delete") == 0) ||
+                   (count == 6 && strcmp(words[1], "put") == 0);
     bool lists = count == 4 && strcmp(words[1], "list") == 0;
     int family = count >= 4 ? family_of(words[3]) : -1;
     struct db_options options = {.families = store_families,
@@ -70,13 +83,15 @@ int main(int count, char **words)
     OWNED(db_close) struct db *db = NULL;
     char reason[256] = "";
 
-    if ((!deletes && !lists) || family < 0) {
-        (void)fprintf(stderr, "raw_rows list STORE FAMILY | delete STORE FAMILY KEY\n");
+    if ((!changes && !lists) || family < 0) {
+        (void)fprintf(stderr, "raw_rows list STORE FAMILY | delete STORE FAMILY KEY | put STORE "
+                              "FAMILY KEY VALUE\n");
         return 2;
     }
     struct status status = db_open(words[2], &options, &db, reason, sizeof reason);
     if (!failed(status))
-        status = lists ? list(db, (unsigned)family) : take_away(db, (unsigned)family, words[4]);
+        status = lists ? list(db, (unsigned)family)
+                       : change(db, (unsigned)family, words[4], count == 6 ? words[5] : NULL);
     if (failed(status))
         (void)fprintf(stderr, "raw_rows: %s %s\n", status_name(status.why), reason);
     return failed(status) ? EXIT_FAILURE : EXIT_SUCCESS;
