@@ -91,7 +91,7 @@ class Bench:
 
     def command(self, port, who, kind, *options, http1=False):
         system = self.ours()
-        name = "relay-client" if who == "relay" else who
+        name = "relay/relay-client" if who == "relay" else who
         return [os.path.join(self.build, "cardkeep-load"), "--port", str(port), "--ca",
                 system.path("tls/ca.pem"), "--certificate", system.path(f"tls/{name}.pem"), "--key",
                 system.path(f"tls/{name}.key"), *(["--http1"] if http1 else []), *options, kind]

@@ -145,6 +145,9 @@ def one_rotation_at_a_time_by_who_may(system):
         equal(answer.status, 201, f"{answer!r}")
         problem(caller("security").post("/v1/signer/rotate"), 409, "state_conflict")
         equal(caller("security").get("/v1/signer").json["next"], answer.json["next"], "the same")
+        for state in ("both", "alone"):
+            wait_until(lambda state=state, ask=caller("security"): ask.get(
+                "/v1/signer").json["state"] == state, f"the {daemon}'s state is {state}", 30)
         _alone(system, daemon, answer.json["next"])
 
 

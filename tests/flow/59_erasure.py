@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is erased is gone: from the store's rows, from every file of it, and from its backups."""
 import json
+import os
 import random
 import re
+import shutil
 import time
 
 import store_files
@@ -321,9 +323,35 @@ def who_may_not_erase_does_not(system):
     problem(_ask(system, {"epoch": index}), 422, "invalid_field", "/epoch")
     for name in ("ers_0", "ers_999999", "12", "apr_1"):
         problem(system.vault("security").get(f"/v1/erasures/{name}"), 404, "not_found")
+    problem(system.vault().get("/v1/erasures/ers_1"), 403, "denied")
     _shown(system, token, 200)
+    equal(system.vault().delete(f"/v1/tokens/{token}").status, 204, "erased by its owner")
+    problem(_ask(system, {"token": token, "tenant": "demo"}), 410, "erased")
+    waits = _ask(system, {"tenant": "acme"})
+    equal(waits.status, 202, f"{waits!r}")
+    problem(_ask(system, {"tenant": "acme"}), 409, "state_conflict")
+    answer = system.vault("security").delete(f"/v1/approvals/{waits.json['approval']}")
+    equal(answer.status, 200, "taken back")
     listed = system.vault("security").get("/v1/erasures").json["erasures"]
     check(len(listed) >= 3 and all(one["state"] == "done" for one in listed), f"{listed}")
+
+
+def a_copy_that_lies_among_the_store_s_files_is_found_and_reported(system):
+    """What the search is for: the report never says more than it saw."""
+    tokens, rows = _make(system, 1)
+    kept = os.path.join(_store(system), "kept")
+    os.mkdir(kept)
+    for name in os.listdir(_store(system)):
+        if name.endswith((".log", ".sst")):
+            shutil.copy(os.path.join(_store(system), name), kept)
+    check(store_files.markers_found(_markers(rows), kept), "the copy holds it")
+    begun = _erase(system, {"token": tokens[0], "tenant": "demo"})
+    done = wait_until(lambda: (lambda one: one if one["state"] != "running" else None)(
+        _show(system, begun["erasure"])), "the erasure ends", WAIT_S)
+    shutil.rmtree(kept)
+    equal(done["state"], "bytes_found", f"the report: {done}")
+    equal(system.audit(start=done["entry"])[0]["outcome"], "bytes_found", "the entry")
+    wait_until(lambda: "erased_bytes_found" in system.log("vault"), "an alarm")
 
 
 def the_checker_finds_nothing_wrong_with_what_is_left(system):

@@ -6,7 +6,8 @@ import json
 import time
 
 import store_files
-from harness import AMEX, MASTERCARD, VISA, check, equal, pay, problem, wait_until
+from harness import (AMEX, MASTERCARD, VISA, check, equal, pay, problem, together,
+                     wait_until)
 
 RECORDS_NUMBER = 2  # Of the family, in RocksDB's logs.
 PURGE_S = 1
@@ -49,6 +50,27 @@ def _gone(system, keys):
     """Neither rows nor anything in any file."""
     where = store_files.keys_found(keys, "records", RECORDS_NUMBER, _store(system))
     return not keys & set(_rows(system, "records")) and not where
+
+
+def one_report_at_a_time_says_what_the_log_says(system):
+    security = system.vault("security")
+    for method in (security.get, security.post):
+        equal(method("/v1/retention").status in (200, 202), True, "it may be asked for")
+    problem(system.vault().get("/v1/retention"), 403, "denied")
+    problem(system.vault().post("/v1/retention"), 403, "denied")
+    problem(security.post("/v1/retention", {"tenant": "demo"}), 422, "unknown_field")
+    answers = []
+
+    def refused():
+        answers[:] = together(*[lambda: system.vault("security").post("/v1/retention")] * 4)
+        return [one for one in answers if one.status == 409]
+    problem(wait_until(refused, "one of those who ask at a time is told to wait")[0], 409,
+            "state_conflict")
+    check(all(one.status in (202, 409) for one in answers), f"{answers}")
+    done = wait_until(lambda: (lambda one: None if one["running"] else one)(
+        security.get("/v1/retention").json), "it ends")
+    entry = system.audit(start=done["entry"])[0]
+    equal(json.loads(entry["detail"]), done["report"], "the log says the same")
 
 
 def a_card_whose_time_is_over_goes_with_its_bytes(system):

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "vault #/components/schemas/Code=audit_unavailable": "tests/base/db_damage_test.c",
     "vault #/components/schemas/KeyState=pre-active": "tests/keys/keyring_states_test.c",
     "vault #/components/schemas/Job/state=failed": "tests/vault/jobs_test.c",
+    "vault #/components/schemas/Erasure/phase=keys": "59_erasure sees it where it asks in time",
     "relay #/components/schemas/Code=store_unavailable": "tests/relay/ledger_test.c",
     "relay #/components/schemas/Code=audit_unavailable": "tests/relay/ledger_test.c",
     "relay #/components/schemas/Code=busy": "tests/relay/submit_test.c",

@@ -12,9 +12,11 @@ from harness import ROOT, check, equal, wait_until
 sys.path.insert(0, os.path.join(ROOT, "tests/bench"))
 import measure  # pylint: disable=wrong-import-position
 import growth  # pylint: disable=wrong-import-position
+import rotation  # pylint: disable=wrong-import-position
 import rows  # pylint: disable=wrong-import-position
 
 SIZES = (1000, 2000)
+ROTATED = (1000, 10000)
 
 
 class Silent:
@@ -149,8 +151,9 @@ def every_row_of_the_bench_has_its_figures(system):
             taken[name] = taken["gateway 1"]
             taken[name]["cpu_us_by"]["nginx"] = 10.0
         once = {"restart": bench.restart(), "verify": bench.verify(),
-                "growth": growth.grow(bench, SIZES)}
-    results = [rows.evaluate(row, [taken, taken], once, {}) for row in rows.rows(False, SIZES)]
+                "growth": growth.grow(bench, SIZES), "rotation": rotation.rotate(bench, ROTATED)}
+    results = [rows.evaluate(row, [taken, taken], once, {})
+               for row in rows.rows(False, SIZES, ROTATED)]
     check(len(results) > 30, f"{len(results)} rows")
     for result in results:
         entry = json.loads(rows.as_json(result))
