@@ -99,6 +99,20 @@ Test(erasure, comes_back_from_its_row_as_it_was)
     cr_expect_eq(got.key_bound, 2);
 }
 
+Test(erasure, says_its_phase_by_name)
+{
+    static const char *const names[ERASURE_PHASE_END] = {
+        NULL, "tokens", "records", "keys", "repeats", "purge", "backup", "search", "report"};
+    struct erasure one = row;
+    char member[32];
+
+    for (int i = ERASURE_TOKENS; i < ERASURE_PHASE_END; i++) {
+        one.phase = (enum erasure_phase)i;
+        (void)snprintf(member, sizeof member, "\"phase\":\"%s\"", names[i]);
+        cr_expect_not_null(strstr(text_of(&one), member), "%s", names[i]);
+    }
+}
+
 Test(erasure, is_found_behind_the_one_before_it)
 {
     struct erasure other = row;
