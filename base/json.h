@@ -116,6 +116,8 @@ void json_put_raw(struct json_writer *writer, const void *json, size_t size);
 void json_put_member(struct json_writer *writer, const char *key, const char *text);
 void json_put_member_int(struct json_writer *writer, const char *key, int64_t value);
 void json_put_member_u64(struct json_writer *writer, const char *key, uint64_t value);
+/* Milliseconds since 1970 as RFC 3339 has them; null where they are 0. */
+void json_put_member_time(struct json_writer *writer, const char *key, int64_t ms);
 void json_put_member_bool(struct json_writer *writer, const char *key, bool value);
 
 #endif

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/encode.h"
+
 struct json_writer json_writer_over(struct buffer *out)
 {
     assert(out != NULL);
@@ -194,4 +196,13 @@ void json_put_member_bool(struct json_writer *writer, const char *key, bool valu
 {
     json_key(writer, key);
     json_put_bool(writer, value);
+}
+
+void json_put_member_time(struct json_writer *writer, const char *key, int64_t ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    if (ms != 0)
+        clock_text(ms, text);
+    json_put_member(writer, key, ms == 0 ? NULL : text);
 }

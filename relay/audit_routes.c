@@ -82,16 +82,6 @@ static STATUS audit_apply(struct ledger_op *op, struct ledger *ledger, struct db
     return record(audit, ledger, batch);
 }
 
-static void answer_code(struct http_call *call, enum problem_code code,
-                        const struct policy_decision *decision)
-{
-    struct http_problem problem = refusal_of(code);
-
-    if (code == PROBLEM_DENIED && decision != NULL && decision->rule[0] != '\0')
-        problem.rule = decision->rule;
-    http_answer_problem(call, &problem, NULL);
-}
-
 static void ask_next_page(struct relay *relay);
 
 static void audit_done(struct ledger_op *op)
@@ -105,11 +95,11 @@ static void audit_done(struct ledger_op *op)
     if (call == NULL)
         return;
     if (op->status.why == WHY_NOT_FOUND)
-        answer_code(call, PROBLEM_NOT_FOUND, NULL);
+        refusal_answer(call, PROBLEM_NOT_FOUND, NULL);
     else if (failed(op->status))
-        answer_code(call, PROBLEM_AUDIT_UNAVAILABLE, NULL);
+        refusal_answer(call, PROBLEM_AUDIT_UNAVAILABLE, NULL);
     else if (audit->code != PROBLEM_NONE)
-        answer_code(call, audit->code, &audit->decision);
+        refusal_answer(call, audit->code, &audit->decision);
     else
         http_answer(call, &(struct http_answer){
                               .status = 200,
@@ -165,9 +155,9 @@ static bool hand_over(struct relay *relay, struct http_call *call, enum audit_ro
     struct status status = start(relay, call, route);
 
     if (status.why == WHY_BAD_INPUT)
-        answer_code(call, PROBLEM_INVALID_FIELD, NULL);
+        refusal_answer(call, PROBLEM_INVALID_FIELD, NULL);
     else if (failed(status))
-        answer_code(call, PROBLEM_BUSY, NULL);
+        refusal_answer(call, PROBLEM_BUSY, NULL);
     return !failed(status);
 }
 
@@ -184,7 +174,7 @@ static void on_page_call(struct relay *relay, struct http_call *call)
     enum http_turn turn = http_turns_take(&relay->pages, call);
 
     if (turn == HTTP_TURN_NEVER)
-        answer_code(call, PROBLEM_BUSY, NULL);
+        refusal_answer(call, PROBLEM_BUSY, NULL);
     else if (turn == HTTP_TURN_NOW && !hand_over(relay, call, AUDIT_ENTRIES))
         ask_next_page(relay);
 }
@@ -197,7 +187,7 @@ bool audit_routes_call(struct relay *relay, struct http_call *call)
     if (!checkpoint && strcmp(path, CONTRACT_PATH_AUDIT_ENTRIES) != 0)
         return false;
     if (strcmp(http_method(call), "GET") != 0) {
-        answer_code(call, PROBLEM_METHOD_NOT_ALLOWED, NULL);
+        refusal_answer(call, PROBLEM_METHOD_NOT_ALLOWED, NULL);
         return true;
     }
     if (checkpoint)

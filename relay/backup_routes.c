@@ -95,16 +95,6 @@ static STATUS ask_apply(struct ledger_op *op, struct ledger *ledger, struct db_b
     return ledger_audit(ledger, batch, &entry);
 }
 
-static void answer_code(struct http_call *call, enum problem_code code,
-                        const struct policy_decision *decision)
-{
-    struct http_problem problem = refusal_of(code);
-
-    if (code == PROBLEM_DENIED && decision->rule[0] != '\0')
-        problem.rule = decision->rule;
-    http_answer_problem(call, &problem, NULL);
-}
-
 static void answer_state(struct http_call *call, int status, const struct backup *backup)
 {
     struct buffer body OWNED(buffer_free) = BUFFER(STATE_BYTES_MAX);
@@ -141,7 +131,7 @@ static void ask_done(struct ledger_op *op)
     if (code == PROBLEM_NONE)
         answer_state(call, 202, desk->backup);
     else
-        answer_code(call, code, &ask->decision);
+        refusal_answer(call, code, &ask->decision);
 }
 
 /* Who may not, hears so and not whether one is under way. */
@@ -218,7 +208,7 @@ bool backup_routes_call(struct relay *relay, struct http_call *call)
         return true;
     }
     if (failed(start(relay, call, begins)))
-        answer_code(call, PROBLEM_BUSY, NULL);
+        refusal_answer(call, PROBLEM_BUSY, NULL);
     return true;
 }
 

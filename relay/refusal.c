@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "policies/policy.h"
+
 #define ROW(name, status_, code_, title_)                                                          \
     [PROBLEM_##name] = {.status = (status_), .code = (code_), .title = (title_)},
 
@@ -31,4 +33,14 @@ int refusal_status(enum problem_code code)
 const char *refusal_name(enum problem_code code)
 {
     return refusal_of(code).code;
+}
+
+void refusal_answer(struct http_call *call, enum problem_code code,
+                    const struct policy_decision *decision)
+{
+    struct http_problem problem = refusal_of(code);
+
+    if (code == PROBLEM_DENIED && decision != NULL && decision->rule[0] != '\0')
+        problem.rule = decision->rule;
+    http_answer_problem(call, &problem, NULL);
 }

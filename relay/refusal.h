@@ -18,5 +18,9 @@ int refusal_status(enum problem_code code);
 const char *refusal_name(enum problem_code code);
 /* With status, code and title filled in. */
 struct http_problem refusal_of(enum problem_code code);
+/* Answers a call with it; of a denial, the rule of `decision` is told where there is one. */
+struct policy_decision;
+void refusal_answer(struct http_call *call, enum problem_code code,
+                    const struct policy_decision *decision);
 
 #endif

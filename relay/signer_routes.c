@@ -44,23 +44,13 @@ static void on_gone(void *owner)
     ((struct rotate_ask *)owner)->call = NULL;
 }
 
-static void answer_code(struct http_call *call, enum problem_code code,
-                        const struct policy_decision *decision)
-{
-    struct http_problem problem = refusal_of(code);
-
-    if (code == PROBLEM_DENIED && decision->rule[0] != '\0')
-        problem.rule = decision->rule;
-    http_answer_problem(call, &problem, NULL);
-}
-
 static void answer_state(struct http_call *call, int status, const struct sign *sign)
 {
     struct buffer body OWNED(buffer_free) = BUFFER(STATE_BYTES_MAX);
 
     sign_write(sign, &body);
     if (body.size == 0 || failed(buffer_status(&body))) {
-        answer_code(call, PROBLEM_AUDIT_UNAVAILABLE, NULL);
+        refusal_answer(call, PROBLEM_AUDIT_UNAVAILABLE, NULL);
         return;
     }
     http_answer(call, &(struct http_answer){.status = status,
@@ -104,9 +94,9 @@ static void ask_done(struct ledger_op *op)
     if (call == NULL)
         return;
     if (failed(op->status))
-        answer_code(call, PROBLEM_AUDIT_UNAVAILABLE, NULL);
+        refusal_answer(call, PROBLEM_AUDIT_UNAVAILABLE, NULL);
     else if (ask->code != PROBLEM_NONE)
-        answer_code(call, ask->code, &ask->decision);
+        refusal_answer(call, ask->code, &ask->decision);
     else
         answer_state(call, 201, ask->relay->sign);
 }
@@ -119,7 +109,7 @@ static void ask_submit(struct rotate_ask *ask)
     if (!failed(ledger_submit(ask->relay->ledger, &ask->op)))
         return;
     if (ask->call != NULL)
-        answer_code(ask->call, PROBLEM_BUSY, NULL);
+        refusal_answer(ask->call, PROBLEM_BUSY, NULL);
     ask_free(&ask);
 }
 
@@ -182,8 +172,8 @@ bool signer_routes_call(struct relay *relay, struct http_call *call)
     if (!rotates && strcmp(path, CONTRACT_PATH_SIGNER) != 0)
         return false;
     if (strcmp(http_method(call), rotates ? "POST" : "GET") != 0)
-        answer_code(call, PROBLEM_METHOD_NOT_ALLOWED, NULL);
+        refusal_answer(call, PROBLEM_METHOD_NOT_ALLOWED, NULL);
     else if (failed(start(relay, call, rotates)))
-        answer_code(call, PROBLEM_AUDIT_UNAVAILABLE, NULL);
+        refusal_answer(call, PROBLEM_AUDIT_UNAVAILABLE, NULL);
     return true;
 }

@@ -53,18 +53,6 @@ static void id_text(uint64_t id, char out[static APPROVE_ID_MAX])
 
 /* --- Views --- */
 
-static void put_time(struct json_writer *writer, const char *name, int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (ms == 0) {
-        json_put_member(writer, name, NULL);
-        return;
-    }
-    clock_text(ms, text);
-    json_put_member(writer, name, text);
-}
-
 static void put_person(struct json_writer *writer, const char *name,
                        const struct approve_person *person)
 {
@@ -91,10 +79,10 @@ static void put_members(struct json_writer *writer, const struct approve_request
     json_key(writer, "detail");
     json_put_raw(writer, request->detail, strlen(request->detail));
     put_person(writer, "asked_by", &request->asked);
-    put_time(writer, "asked_at", request->asked_ms);
-    put_time(writer, "deadline", request->deadline_ms);
+    json_put_member_time(writer, "asked_at", request->asked_ms);
+    json_put_member_time(writer, "deadline", request->deadline_ms);
     put_person(writer, "ended_by", &request->ended);
-    put_time(writer, "ended_at", request->ended_ms);
+    json_put_member_time(writer, "ended_at", request->ended_ms);
 }
 
 /* --- Who --- */

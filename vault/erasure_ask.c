@@ -33,18 +33,6 @@ static const char *const phase_names[ERASURE_PHASE_END] = {
 
 /* --- Views --- */
 
-static void put_time(struct json_writer *writer, const char *name, int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (ms == 0) {
-        json_put_member(writer, name, NULL);
-        return;
-    }
-    clock_text(ms, text);
-    json_put_member(writer, name, text);
-}
-
 static void put_search(const struct erasure *row, struct json_writer *writer)
 {
     json_key(writer, "search");
@@ -102,8 +90,8 @@ void erasure_write(const struct erasure *row, const char *trouble, struct json_w
     json_put_member(writer, "trouble", trouble);
     json_put_member(writer, "asked_by", row->asked_by);
     json_put_member(writer, "approved_by", row->approved_by[0] == '\0' ? NULL : row->approved_by);
-    put_time(writer, "asked_at", row->asked_ms);
-    put_time(writer, "ended_at", row->ended_ms);
+    json_put_member_time(writer, "asked_at", row->asked_ms);
+    json_put_member_time(writer, "ended_at", row->ended_ms);
     put_counts(row, writer);
     put_search(row, writer);
     json_key(writer, "entry");

@@ -14,14 +14,6 @@
 /* One element of {"results": […]}: writes the good one; a problem was dealt with before. */
 typedef void (*item_fn)(struct cursor *in, struct json_writer *writer);
 
-static void put_time(struct json_writer *writer, const char *key, int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    clock_text(ms, text);
-    json_put_member(writer, key, text);
-}
-
 static void put_view(struct cursor *in, struct json_writer *writer)
 {
     struct view view;
@@ -85,7 +77,7 @@ static void put_lease(struct cursor *in, struct json_writer *writer)
         return;
     json_begin_object(writer);
     json_put_member(writer, "lease_id", id);
-    put_time(writer, "expires_at", expires_ms);
+    json_put_member_time(writer, "expires_at", expires_ms);
     put_lent_cards(in, writer);
     put_lent_codes(in, writer);
     json_end_object(writer);

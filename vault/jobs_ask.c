@@ -11,14 +11,6 @@
 #define JOBS_LIST_BYTES_MAX (256u * 1024u)
 #define JOBS_ONE_BYTES_MAX  4096u
 
-static void put_time(struct json_writer *out, const char *name, int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    clock_text(ms, text);
-    json_put_member(out, name, text);
-}
-
 void jobs_view_put(const struct job *job, struct json_writer *out)
 {
     char id[32];
@@ -47,8 +39,8 @@ void jobs_view_put(const struct job *job, struct json_writer *out)
         json_put_int(out, job->rate);
     json_put_member(out, "reason", job->reason);
     json_put_member(out, "by", job->by);
-    put_time(out, "begun_at", job->begun_ms);
-    put_time(out, "changed_at", job->changed_ms);
+    json_put_member_time(out, "begun_at", job->begun_ms);
+    json_put_member_time(out, "changed_at", job->changed_ms);
     json_put_member(out, "detail", job->detail[0] == '\0' ? NULL : job->detail);
     json_end_object(out);
 }

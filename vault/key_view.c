@@ -45,15 +45,6 @@ static void view_holder(const struct key_info *info, char *out, size_t out_size)
         (void)snprintf(out, out_size, "store, wrapped by key %" PRIu64, info->parent_id);
 }
 
-static void put_time(struct json_writer *out, const char *name, int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (ms != 0)
-        clock_text(ms, text);
-    json_put_member(out, name, ms == 0 ? NULL : text);
-}
-
 void key_view_put(const struct keeper *keeper, const struct key_info *info, struct json_writer *out)
 {
     char holder[64];
@@ -75,10 +66,10 @@ void key_view_put(const struct keeper *keeper, const struct key_info *info, stru
         json_put_null(out);
     else
         json_put_int(out, (int64_t)info->parent_id);
-    put_time(out, "created_at", info->created_ms);
-    put_time(out, "activates_at", info->created_ms);
-    put_time(out, "changed_at", info->changed_ms);
-    put_time(out, "expires_at", info->not_after_encrypt_ms);
+    json_put_member_time(out, "created_at", info->created_ms);
+    json_put_member_time(out, "activates_at", info->created_ms);
+    json_put_member_time(out, "changed_at", info->changed_ms);
+    json_put_member_time(out, "expires_at", info->not_after_encrypt_ms);
     json_put_member_u64(out, "uses", keyring_uses(keeper->ring, info->id));
     json_put_member(out, "holder", holder);
     json_end_object(out);

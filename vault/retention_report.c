@@ -164,18 +164,6 @@ static STATUS walk_slice(struct keeper *keeper, struct retention_walk *walk, int
 
 /* --- The report --- */
 
-static void put_time(struct json_writer *writer, const char *name, int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (ms == 0) {
-        json_put_member(writer, name, NULL);
-        return;
-    }
-    clock_text(ms, text);
-    json_put_member(writer, name, text);
-}
-
 static int64_t mark_of(struct keeper *keeper, const char *name)
 {
     uint64_t mark = 0;
@@ -199,7 +187,7 @@ static void put_class(const struct keeper *keeper, const struct class *class,
     json_put_member_u64(writer, "records", class->records);
     json_put_member_u64(writer, "beyond_retention", class->beyond);
     json_put_member_u64(writer, "unreadable", class->unreadable);
-    put_time(writer, "oldest", class->oldest_ms);
+    json_put_member_time(writer, "oldest", class->oldest_ms);
     json_key(writer, "cvv_lifetime_seconds");
     if (tenant == NULL)
         json_put_null(writer);
@@ -223,7 +211,7 @@ static STATUS report_write(struct keeper *keeper, struct retention_walk *walk, i
 
     buffer_clear(&walk->report);
     json_begin_object(&writer);
-    put_time(&writer, "at", now_ms);
+    json_put_member_time(&writer, "at", now_ms);
     json_put_member(&writer, "asked_by", walk->asked_by);
     json_put_member_u64(&writer, "beyond_retention", beyond_all(walk));
     json_key(&writer, "classes");
@@ -232,8 +220,8 @@ static STATUS report_write(struct keeper *keeper, struct retention_walk *walk, i
         put_class(keeper, &walk->classes[i], &writer);
     json_end_array(&writer);
     json_put_member_int(&writer, "cvv_ceiling_seconds", POLICY_CVV_LIFETIME_MAX_MS / 1000);
-    put_time(&writer, "last_purge", mark_of(keeper, ERASE_MARK_PURGED));
-    put_time(&writer, "unpurged_since", mark_of(keeper, ERASE_MARK_UNPURGED));
+    json_put_member_time(&writer, "last_purge", mark_of(keeper, ERASE_MARK_PURGED));
+    json_put_member_time(&writer, "unpurged_since", mark_of(keeper, ERASE_MARK_UNPURGED));
     json_end_object(&writer);
     return buffer_status(&walk->report);
 }

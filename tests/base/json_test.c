@@ -319,6 +319,18 @@ Test(json, agrees_with_another_reader_on_every_byte_changed)
     cr_assert(accepted_count > 500, "%zu", accepted_count);
 }
 
+Test(json_writer, writes_a_time_and_none_where_there_is_none)
+{
+    OWNED(buffer_free) struct buffer out = BUFFER(1024);
+    struct json_writer writer = json_writer_over(&out);
+
+    json_begin_object(&writer);
+    json_put_member_time(&writer, "at", 1795420800000);
+    json_put_member_time(&writer, "never", 0);
+    json_end_object(&writer);
+    cr_expect_str_eq(buffer_text(&out), "{\"at\":\"2026-11-23T08:00:00.000Z\",\"never\":null}");
+}
+
 Test(json_writer, writes_what_a_reader_reads)
 {
     OWNED(buffer_free) struct buffer out = BUFFER(1024);

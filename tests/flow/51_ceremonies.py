@@ -8,7 +8,8 @@ import select
 import subprocess
 
 import faults
-from ceremonies import FIVE, SIXTH, forged, is_open, prepared, root_of, start_sealed, state
+from ceremonies import (FIVE, SIXTH, entries, forged, is_open, killed, post, prepared, restart,
+                        root_of, start_sealed, state)
 from harness import VISA, check, equal, problem, wait_until
 from rounds import rounds
 from scan import Watch, may_look
@@ -21,24 +22,6 @@ here = {}  # What one test leaves for the next: custodians, tokens.
 def prepare(system):
     here["custodians"] = prepared(system)
     here["failing"] = faults.install(system)["vault"]
-
-
-def _entries(system, event):
-    return [entry for entry in system.audit() if entry["event"] == event]
-
-
-def _post(system, who, tail, body):
-    return system.vault(who).post(f"/v1/seal/{tail}", body)
-
-
-def _restart(system):
-    system.stop("vault")
-    return start_sealed(system)
-
-
-def _killed(system):
-    system.kill("vault")
-    return start_sealed(system)
 
 
 # ---- Before there is a seal ----
@@ -58,10 +41,10 @@ def a_ceremony_is_begun_by_whom_and_for_whom_the_policies_say(system):
     good = {"threshold": 3, "custodians": FIVE}
     for who in ("shop", "operator", "custodian-1"):
         for tail in ("init", "rekey", "cancel"):
-            problem(_post(system, who, tail, good), 403, "denied")
+            problem(post(system, who, tail, good), 403, "denied")
     for who in ("shop", "security"):
         for tail in ("accept", "collect", "confirm", "unseal"):
-            problem(_post(system, who, tail, {}), 403, "denied")
+            problem(post(system, who, tail, {}), 403, "denied")
     for change, field in (({"threshold": 1}, "/threshold"), ({"threshold": 6}, "/threshold"),
                           ({"threshold": 17}, "/threshold"), ({"custodians": []}, "/custodians"),
                           ({"custodians": FIVE[:1]}, "/custodians"),
@@ -73,29 +56,29 @@ def a_ceremony_is_begun_by_whom_and_for_whom_the_policies_say(system):
                           ({"custodians": "custodian-1"}, "/custodians"),
                           ({"within_seconds": 0}, "/within_seconds"),
                           ({"within_seconds": 86401}, "/within_seconds")):
-        problem(_post(system, "security", "init", {**good, **change}), 422, "invalid_field", field)
-    problem(_post(system, "security", "init", {"threshold": 3}), 422, "missing_field",
+        problem(post(system, "security", "init", {**good, **change}), 422, "invalid_field", field)
+    problem(post(system, "security", "init", {"threshold": 3}), 422, "missing_field",
             "/custodians")
-    problem(_post(system, "security", "rekey", good), 503, "sealed")
+    problem(post(system, "security", "rekey", good), 503, "sealed")
     equal(state(system)["state"], "uninitialised", "the state")
 
 
 def no_share_exists_before_every_custodian_has_accepted(system):
     custodians = here["custodians"]
-    answer = _post(system, "security", "init", {"threshold": 2, "custodians": FIVE[:3],
+    answer = post(system, "security", "init", {"threshold": 2, "custodians": FIVE[:3],
                                                 "within_seconds": 600, "reason": "a drill"})
     equal(answer.status, 200, f"{answer!r}")
     ceremony = answer.json["ceremony"]["id"]
-    problem(_post(system, "security", "init", {"threshold": 2, "custodians": FIVE}), 409,
+    problem(post(system, "security", "init", {"threshold": 2, "custodians": FIVE}), 409,
             "state_conflict")
     for who in FIVE[:2]:
-        problem(_post(system, who, "collect", {"ceremony": ceremony}), 409, "state_conflict")
+        problem(post(system, who, "collect", {"ceremony": ceremony}), 409, "state_conflict")
         custodians.accept(who)
-        problem(_post(system, who, "collect", {"ceremony": ceremony}), 409, "state_conflict")
-    entries = _entries(system, "seal.accept")
-    equal([entry["actor"] for entry in entries if entry["outcome"] == "ok"], FIVE[:2], "who did")
-    equal(len({entry["certificate"] for entry in entries}), 2, "certificates")
-    equal(_entries(system, "seal.collect")[-1]["outcome"], "state_conflict", "an attempt")
+        problem(post(system, who, "collect", {"ceremony": ceremony}), 409, "state_conflict")
+    accepted = entries(system, "seal.accept")
+    equal([entry["actor"] for entry in accepted if entry["outcome"] == "ok"], FIVE[:2], "who did")
+    equal(len({entry["certificate"] for entry in accepted}), 2, "certificates")
+    equal(entries(system, "seal.collect")[-1]["outcome"], "state_conflict", "an attempt")
     here["drill"] = ceremony
 
 
@@ -105,7 +88,7 @@ def two_custodians_are_two_people(system):
     keys = {one["name"]: one.get("public_key") for one in state(system)["ceremony"]["custodians"]}
 
     def accept(who, key):
-        return _post(system, who, "accept", {"ceremony": ceremony, "public_key": key,
+        return post(system, who, "accept", {"ceremony": ceremony, "public_key": key,
                                              "duty": "accepted"})
     found = problem(accept("custodian-3", keys["custodian-1"]), 409, "state_conflict")
     check("make your own" in found["detail"], f"{found}")
@@ -114,10 +97,10 @@ def two_custodians_are_two_people(system):
     problem(accept(SIXTH, keys["custodian-1"]), 403, "denied")
     problem(accept("custodian-3", keys["custodian-1"][:-1] + "b"), 422, "invalid_field",
             "/public_key")
-    problem(_post(system, "custodian-3", "accept", {"ceremony": ceremony,
+    problem(post(system, "custodian-3", "accept", {"ceremony": ceremony,
                                                     "public_key": keys["custodian-1"]}),
             422, "missing_field", "/duty")
-    problem(_post(system, "custodian-3", "accept", {"ceremony": "cer_" + "0" * 22,
+    problem(post(system, "custodian-3", "accept", {"ceremony": "cer_" + "0" * 22,
                                                     "public_key": keys["custodian-1"],
                                                     "duty": "accepted"}), 404, "not_found")
     done = custodians.run("custodian-3", "custodian", "accept", "--key",
@@ -134,23 +117,23 @@ def a_share_is_given_once_and_read_back(system):
     done = custodians.run("custodian-1", "custodian", "collect", "--confirm", "--key",
                           custodians.key(SIXTH))
     check("the file that you accepted with" in done.stderr, f"before it is fetched: {done.stderr}")
-    problem(_post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "0" * 64}),
+    problem(post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "0" * 64}),
             409, "state_conflict")
     done = custodians.run("custodian-1", "custodian", "collect", "--key",
                           custodians.key("custodian-1"), text="ckshare1 qqqq\n")
     share = done.stdout.split("\n\n")[1].strip()
     equal((done.returncode, "Behind ckshare1" in done.stderr, "custodian confirm" in done.stderr),
           (2, True, True), f"{done.stderr}")
-    problem(_post(system, "custodian-1", "collect", {"ceremony": ceremony}), 409, "state_conflict")
-    problem(_post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "0" * 64}),
+    problem(post(system, "custodian-1", "collect", {"ceremony": ceremony}), 409, "state_conflict")
+    problem(post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "0" * 64}),
             422, "invalid_field", "/digest")
-    problem(_post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "x"}),
+    problem(post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "x"}),
             422, "invalid_field", "/digest")
     done = custodians.run("custodian-1", "custodian", "confirm", text=share + "\n")
     equal(done.returncode, 0, done.stderr)
-    problem(_post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "0" * 64}),
+    problem(post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "0" * 64}),
             409, "state_conflict")
-    answer = _post(system, "custodian-3", "collect", {"ceremony": ceremony})
+    answer = post(system, "custodian-3", "collect", {"ceremony": ceremony})
     equal((answer.status, answer.json["share"]["index"], answer.json["done"]), (200, 3, False),
           f"{answer!r}")
     equal(state(system)["state"], "uninitialised", "two have not proven theirs")
@@ -161,11 +144,11 @@ def who_ends_a_ceremony_is_on_record(system):
     ceremony = here["drill"]
     done = system.cardkeep("seal", "cancel", "--reason", "the drill is over", ceremony)
     equal(done.returncode, 0, done.stderr)
-    entry = _entries(system, "seal.cancel")[-1]
+    entry = entries(system, "seal.cancel")[-1]
     equal((entry["actor"], entry["object"], entry["detail"]),
           ("security", ceremony, "the drill is over"), "the entry")
     check(entry["certificate"], "its certificate")
-    found = problem(_post(system, "security", "cancel", {"ceremony": ceremony}), 409,
+    found = problem(post(system, "security", "cancel", {"ceremony": ceremony}), 409,
                     "state_conflict")
     check("security cancelled it" in found["detail"], f"{found}")
     check("ceremony" not in state(system), "it is gone")
@@ -178,7 +161,7 @@ def who_comes_too_late_hears_so(system):
     done = custodians.run("custodian-1", "custodian", "accept", "--yes", "--ceremony", ceremony,
                           "--key", custodians.key("custodian-1"))
     check("it ended at its deadline" in done.stderr, done.stderr)
-    equal(_entries(system, "seal.expire")[-1]["object"], ceremony, "the entry")
+    equal(entries(system, "seal.expire")[-1]["object"], ceremony, "the entry")
 
 
 def killed_at_any_step_of_init_a_vault_is_as_new(system):
@@ -192,7 +175,7 @@ def killed_at_any_step_of_init_a_vault_is_as_new(system):
         custodians.init()
         for step in steps[:count]:
             step()
-        found = _killed(system)
+        found = killed(system)
         equal((found["state"], "ceremony" in found), ("uninitialised", False), f"step {count}")
 
 
@@ -204,10 +187,10 @@ def five_custodians_make_a_seal_at_the_command_line(system):
     custodians.ceremony()
     found = wait_until(lambda: state(system)["state"] == "sealed" and state(system), "its seal")
     equal((found["kind"], found["threshold"], found["custodians"]), ("shares", 3, FIVE), "the seal")
-    check(_entries(system, "seal.init")[-1]["detail"].startswith(f"shares, set {found['set']}, "),
+    check(entries(system, "seal.init")[-1]["detail"].startswith(f"shares, set {found['set']}, "),
           "the entry")
     problem(system.vault().get("/v1/tokens/tok_test_x"), 503, "sealed")
-    problem(_post(system, "security", "init", {"threshold": 3, "custodians": FIVE}), 409,
+    problem(post(system, "security", "init", {"threshold": 3, "custodians": FIVE}), 409,
             "state_conflict")
     equal(system.cardkeep("status").returncode, 5, "sealed still")
 
@@ -223,7 +206,7 @@ def any_two_shares_open_nothing(system):
               ("sealed", 2, list(pair)), "two of them")
         check(found["unsealing"]["until"] and "2 of 3" in found["why"], f"{found}")
         problem(system.vault().get("/v1/tokens/tok_test_x"), 503, "sealed")
-        found = _killed(system)
+        found = killed(system)
         equal(found["unsealing"]["given"], 0, "forgotten with the process")
 
 
@@ -255,24 +238,24 @@ def each_mistake_of_a_custodian_has_one_sentence(system):
           "each attempt is on record")
     check(all(entry["certificate"] for entry in attempts[:-1]), "with its certificate")
     equal(state(system)["unsealing"]["given"], 1, "what was right stays")
-    problem(_post(system, "custodian-1", "unseal", {"share": 7}), 422, "invalid_field", "/share")
-    problem(_post(system, "custodian-1", "unseal", {}), 422, "missing_field", "/share")
+    problem(post(system, "custodian-1", "unseal", {"share": 7}), 422, "invalid_field", "/share")
+    problem(post(system, "custodian-1", "unseal", {}), 422, "missing_field", "/share")
 
 
 def a_custodian_s_share_counts_once(system):
     custodians = here["custodians"]
-    answer = _post(system, "custodian-3", "unseal", {"share": custodians.shares["custodian-3"]})
+    answer = post(system, "custodian-3", "unseal", {"share": custodians.shares["custodian-3"]})
     equal((answer.status, answer.json["given"]), (200, 2), f"{answer!r}")
-    problem(_post(system, "custodian-3", "unseal", {"share": custodians.shares["custodian-3"]}),
+    problem(post(system, "custodian-3", "unseal", {"share": custodians.shares["custodian-3"]}),
             409, "state_conflict")
 
 
 def any_three_shares_open_the_vault(system):
     custodians = here["custodians"]
-    _restart(system)
+    restart(system)
     for who, said in (("custodian-5", "sealed"), ("custodian-2", "sealed"),
                       ("custodian-4", "opening")):
-        answer = _post(system, who, "unseal", {"share": custodians.shares[who]})
+        answer = post(system, who, "unseal", {"share": custodians.shares[who]})
         equal((answer.status, answer.json["state"]), (200, said), f"{answer!r}")
     wait_until(lambda: is_open(system), "the vault is open")
     here["token"] = system.token()["token"]
@@ -281,13 +264,13 @@ def any_three_shares_open_the_vault(system):
         equal(done.returncode, 0, done.stderr)
         custodians.unseal(*three)
         equal(system.vault().get(f"/v1/tokens/{here['token']}").status, 200, "its card")
-    found = problem(_post(system, "custodian-1", "unseal", {"share": "x"}), 409, "state_conflict")
+    found = problem(post(system, "custodian-1", "unseal", {"share": "x"}), 409, "state_conflict")
     check("is open" in found["detail"], f"{found}")
 
 
 def after_a_restart_a_new_certificate_of_the_same_custodian_will_do(system):
     custodians = here["custodians"]
-    equal(_restart(system)["state"], "sealed", "the state")
+    equal(restart(system)["state"], "sealed", "the state")
     done = custodians.run("custodian-1-new", "unseal", text=custodians.shares["custodian-1"] + "\n")
     equal((done.returncode, done.stdout),
           (0, "1 of 3 shares are in; the vault is still sealed\n"), done.stderr)
@@ -324,7 +307,7 @@ def shares_that_come_too_slowly_are_forgotten(system):
     equal(custodians.give("custodian-1").returncode, 0, "one share")
     wait_until(lambda: state(system)["unsealing"]["given"] == 0, "it is forgotten")
     check("too slowly" in state(system)["why"], f"{state(system)}")
-    equal(_entries(system, "seal.forget")[-1]["detail"], "1 shares are forgotten", "the entry")
+    equal(entries(system, "seal.forget")[-1]["detail"], "1 shares are forgotten", "the entry")
     system.stop("vault")
     system.edit("vault.yaml", ", unseal_within: 1s", "")
     start_sealed(system)
@@ -365,16 +348,16 @@ def a_share_that_is_typed_is_not_shown(system):
 
 def a_last_share_that_is_not_on_record_opens_nothing(system):
     custodians = here["custodians"]
-    _restart(system)
+    restart(system)
     for who in FIVE[:2]:
         equal(custodians.give(who).returncode, 0, who)
-    before = len(_entries(system, "seal.open"))
+    before = len(entries(system, "seal.open"))
     with here["failing"].on(STORE):
-        problem(_post(system, FIVE[2], "unseal", {"share": custodians.shares[FIVE[2]]}), 503,
+        problem(post(system, FIVE[2], "unseal", {"share": custodians.shares[FIVE[2]]}), 503,
                 "store_unavailable")
     # The store is back, and the shares have to be given again.
     wait_until(lambda: custodians.give(FIVE[0]).returncode == 0, "entries are taken again", 40)
     found = state(system)
     equal((found["state"], found["unsealing"]["given"]), ("sealed", 1), f"{found}")
-    equal(len(_entries(system, "seal.open")), before, "it was not opened")
+    equal(len(entries(system, "seal.open")), before, "it was not opened")
     custodians.unseal(*FIVE[1:3])

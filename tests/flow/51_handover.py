@@ -4,7 +4,8 @@ and whether the shares that there are would open a backup."""
 import json
 import os
 
-from ceremonies import (FIVE, SIXTH, Custodians, digest_of, prepared, start_sealed, state)
+from ceremonies import (FIVE, SIXTH, Custodians, digest_of, entries, killed, post, prepared,
+                        restart, state)
 from harness import check, equal, problem, wait_until
 from rounds import rounds
 
@@ -14,24 +15,6 @@ here = {}  # What one test leaves for the next: custodians, a token.
 
 def prepare(system):
     here["custodians"] = prepared(system)
-
-
-def _entries(system, event):
-    return [entry for entry in system.audit() if entry["event"] == event]
-
-
-def _post(system, who, tail, body):
-    return system.vault(who).post(f"/v1/seal/{tail}", body)
-
-
-def _restart(system):
-    system.stop("vault")
-    return start_sealed(system)
-
-
-def _killed(system):
-    system.kill("vault")
-    return start_sealed(system)
 
 
 def a_vault_is_opened_by_five_custodians(system):
@@ -62,25 +45,25 @@ def _opens(system, *who):
 def a_new_root_is_asked_for_by_one_and_approved_by_another(system):
     wanted = {"threshold": 2, "custodians": ["custodian-2", "custodian-3", SIXTH],
               "within_seconds": 600, "reason": "custodian-left"}
-    problem(_post(system, "security", "rekey", {**wanted, "threshold": 4}), 422, "invalid_field",
+    problem(post(system, "security", "rekey", {**wanted, "threshold": 4}), 422, "invalid_field",
             "/threshold")
-    answer = _post(system, "security", "rekey", wanted)
+    answer = post(system, "security", "rekey", wanted)
     equal((answer.status, answer.json["detail"]), (202, wanted), f"{answer!r}")
     check("ceremony" not in state(system), "nothing begins by that")
-    problem(_post(system, "security-2", "rekey", wanted), 409, "state_conflict")
+    problem(post(system, "security-2", "rekey", wanted), 409, "state_conflict")
     path = f"/v1/approvals/{answer.json['approval']}"
     problem(system.vault("security").post(path), 409, "state_conflict")
     answer = system.vault("security-2").post(path)
     equal((answer.status, answer.json["result"]["ceremony"]["kind"]), (200, "rekey"), f"{answer!r}")
-    entry = [entry for entry in _entries(system, "seal.rekey") if entry["outcome"] == "ok"][-1]
+    entry = [entry for entry in entries(system, "seal.rekey") if entry["outcome"] == "ok"][-1]
     asked = entry["asked"]
     equal((entry["actor"], asked["by"]), ("security-2", "security"), "both in one entry")
     check(entry["certificate"] != asked["certificate"], "with their certificates")
     ceremony = answer.json["result"]["ceremony"]["id"]
-    problem(_post(system, "custodian-1", "accept", {
+    problem(post(system, "custodian-1", "accept", {
         "ceremony": ceremony, "public_key": "ckpub1", "duty": "accepted"}), 422, "invalid_field",
             "/public_key")
-    answer = _post(system, "security-2", "cancel", {"ceremony": ceremony, "reason": "a drill"})
+    answer = post(system, "security-2", "cancel", {"ceremony": ceremony, "reason": "a drill"})
     equal((answer.status, answer.json), (200, {"cancelled": ceremony}), f"{answer!r}")
 
 
@@ -93,7 +76,7 @@ def killed_at_any_step_of_rekey_the_old_shares_open(system):
         _rekey(system, new)
         for step in steps[:turn % len(steps) + 1]:
             step()
-        found = _killed(system)
+        found = killed(system)
         equal((found["state"], found["threshold"], found["custodians"], "ceremony" in found),
               ("sealed", 3, FIVE, False), "the old seal")
         if new.shares:
@@ -110,7 +93,7 @@ def with_the_last_proof_the_new_shares_are_in_force_and_the_old_ones_dead(system
         new.accept(who)
     os.unlink(new.key(SIXTH))  # A new one for a new ceremony.
     made = system.cardkeep("custodian", "key", "--json", new.path(SIXTH), config=False)
-    answer = _post(system, SIXTH, "accept", {
+    answer = post(system, SIXTH, "accept", {
         "ceremony": ceremony, "duty": "accepted",
         "public_key": json.loads(made.stdout)["public_key"]})
     equal((answer.status, answer.json["done"]), (200, False), f"{answer!r}")
@@ -118,11 +101,11 @@ def with_the_last_proof_the_new_shares_are_in_force_and_the_old_ones_dead(system
     done = new.run("custodian-3", "custodian", "collect", "--json", "--key",
                    new.key("custodian-3"), text="")
     new.shares["custodian-3"] = json.loads(done.stdout.splitlines()[0])["share"]
-    answer = _post(system, "custodian-3", "confirm", {
+    answer = post(system, "custodian-3", "confirm", {
         "ceremony": ceremony, "digest": digest_of(new.shares["custodian-3"])})
     equal((answer.status, answer.json["done"]), (200, False), f"{answer!r}")
     equal(system.cardkeep("seal").returncode, 0, "sealed in the middle of it")
-    problem(_post(system, SIXTH, "confirm", {"ceremony": ceremony, "digest": "0" * 64}), 503,
+    problem(post(system, SIXTH, "confirm", {"ceremony": ceremony, "digest": "0" * 64}), 503,
             "sealed")
     _opens(system, "custodian-1", "custodian-4", "custodian-5")
     equal(new.collect(SIXTH), True, "the last one")
@@ -130,10 +113,10 @@ def with_the_last_proof_the_new_shares_are_in_force_and_the_old_ones_dead(system
     equal((after["state"], after["threshold"], after["custodians"]), ("open", 2, new.names),
           "the new seal, and it stayed open")
     check(after["set"] != before["set"], "another set")
-    check(f"shares, set {after['set']}, 2 of 3" in _entries(system, "seal.change")[-1]["detail"],
+    check(f"shares, set {after['set']}, 2 of 3" in entries(system, "seal.change")[-1]["detail"],
           "the entry")
     equal(system.vault().get(f"/v1/tokens/{here['token']}").status, 200, "its card")
-    equal(_restart(system)["state"], "sealed", "the state")
+    equal(restart(system)["state"], "sealed", "the state")
     for who in ("custodian-2", "custodian-3"):
         done = old.give(who)
         check("of another set" in done.stderr, f"an old share: {done.stderr}")
@@ -191,9 +174,9 @@ def a_rehearsal_opens_a_backup_and_touches_nothing(system):
         code, out, error = rehearse(*shares)
         check(code == 2 and said in out + error, f"{said}: {code} {out} {error}")
     check(state(system)["state"] == "open", "the vault that runs goes on")
-    problem(_post(system, "shop", "rehearsed", {}), 403, "denied")
-    problem(_post(system, "security", "rehearsed", {"backup": 0, "result": "good"}), 422,
+    problem(post(system, "shop", "rehearsed", {}), 403, "denied")
+    problem(post(system, "security", "rehearsed", {"backup": 0, "result": "good"}), 422,
             "invalid_field", "/backup")
-    answer = _post(system, "security", "rehearsed", {"backup": 1, "result": "bad"})
+    answer = post(system, "security", "rehearsed", {"backup": 1, "result": "bad"})
     equal((answer.status, answer.json), (200, {"recorded": True}), f"{answer!r}")
-    equal(_post(system, "security", "rehearsed", {"backup": 1, "result": "good"}).status, 200, "")
+    equal(post(system, "security", "rehearsed", {"backup": 1, "result": "good"}).status, 200, "")

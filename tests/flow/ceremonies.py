@@ -34,6 +34,24 @@ def start_sealed(system):
     return wait_until(lambda: state(system), "the vault answers")
 
 
+def entries(system, event):
+    return [entry for entry in system.audit() if entry["event"] == event]
+
+
+def post(system, who, tail, body):
+    return system.vault(who).post(f"/v1/seal/{tail}", body)
+
+
+def restart(system):
+    system.stop("vault")
+    return start_sealed(system)
+
+
+def killed(system):
+    system.kill("vault")
+    return start_sealed(system)
+
+
 def is_open(system):
     found = state(system)
     return found is not None and found["state"] == "open"

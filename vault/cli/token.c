@@ -2,11 +2,8 @@
 #include "vault/cli/token.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/own.h"
@@ -14,6 +11,7 @@
 #include "base/secret.h"
 #include "vault/cli/daemon.h"
 #include "vault/cli/say.h"
+#include "vault/cli/typed.h"
 #include "vault/contract.h"
 
 #define LINE_BYTES_MAX 64u
@@ -25,58 +23,27 @@ static void answer_free(struct daemon_answer *answer)
     buffer_free(&answer->body);
 }
 
-/* Byte by byte, so that nothing of the line is left in a stream's buffer; WHY_NOT_FOUND at the end
- * of the input, WHY_LIMIT when the line is no card number's. */
-static STATUS line_read(struct secret *line, size_t *out_size)
+/* Numbers are typed as they are printed on cards: what lies between the digits goes. */
+static size_t line_fold(struct secret *line, size_t size)
 {
     uint8_t *bytes = secret_bytes(line);
-    size_t size = 0;
-    for (;;) {
-        uint8_t byte = 0;
-        ssize_t count = read(STDIN_FILENO, &byte, 1);
-        if (count < 0 && errno == EINTR)
-            continue;
-        ENSURE(count >= 0, WHY_IO);
-        if (count == 0 || byte == '\n')
-            break;
-        if (byte == ' ' || byte == '-' || byte == '\r')
-            continue; /* As printed on cards. */
-        ENSURE(size < LINE_BYTES_MAX, WHY_LIMIT);
-        bytes[size++] = byte;
-    }
-    ENSURE(size > 0, WHY_NOT_FOUND);
-    *out_size = size;
-    return STATUS_OK;
-}
+    size_t kept = 0;
 
-/* Asks for a line; what is typed is not shown. */
-static STATUS secret_ask(const char *question, struct secret **out_line, size_t *out_size)
-{
-    OWNED(secret_free) struct secret *line = NULL;
-    TRY(secret_new_key(LINE_BYTES_MAX, &line));
-    struct termios before;
-    bool typed = tcgetattr(STDIN_FILENO, &before) == 0;
-    if (typed) {
-        struct termios silent = before;
-        silent.c_lflag &= ~(tcflag_t)ECHO;
-        ENSURE(tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0, WHY_IO);
-        say_prompt(question);
-    }
-    struct status status = line_read(line, out_size);
-    if (typed) {
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-        say_prompt("\n");
-    }
-    TRY(status);
-    *out_line = MOVE(line);
-    return STATUS_OK;
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != ' ' && bytes[i] != '-' && bytes[i] != '\r')
+            bytes[kept++] = bytes[i];
+    return kept;
 }
 
 static bool secret_put(struct json_writer *writer, const char *key, const char *question)
 {
     OWNED(secret_free) struct secret *line = NULL;
     size_t size = 0;
-    struct status status = secret_ask(question, &line, &size);
+    struct status status = typed_ask(question, &line, &size);
+    if (!failed(status))
+        size = line_fold(line, size);
+    if (!failed(status) && (size == 0 || size > LINE_BYTES_MAX))
+        status = FAIL(size == 0 ? WHY_NOT_FOUND : WHY_LIMIT);
     if (failed(status)) {
         say_error("no %s came on standard input (%s); give it there, on a line of its own", key,
                   status_name(status.why));

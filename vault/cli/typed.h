@@ -17,7 +17,7 @@
 #define TYPED_BYTES_MAX 320u
 
 /* The line without its end, and a NUL behind it.  WHY_NOT_FOUND at the end of the input, WHY_LIMIT
- * when it is longer than any share, WHY_IO. */
+ * when it is longer than any share or card, WHY_IO. */
 STATUS typed_ask(const char *question, struct secret **out_line, size_t *out_size);
 
 /* The first line of a file that only its owner may read.  WHY_DENIED where others may, too;
