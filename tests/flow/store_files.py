@@ -142,10 +142,14 @@ def keys_found(keys, family, number, *folders):
 
 def raw_rows(build, store, family):
     """{key: value} of a family as RocksDB gives it, in bytes."""
-    done = subprocess.run([os.path.join(build, "raw_rows"), "list", store, family],
-                          capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode != 0:
-        raise AssertionError(f"raw_rows list: {done.stderr}")
+    for attempt in range(20):
+        done = subprocess.run([os.path.join(build, "raw_rows"), "list", store, family],
+                              capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode == 0:
+            break
+        # A store at work takes files away between its manifest's being read and theirs.
+        if attempt == 19 or "No such file or directory" not in done.stderr:
+            raise AssertionError(f"raw_rows list: {done.stderr}")
     pairs = (line.split(" ") for line in done.stdout.splitlines())
     return {bytes.fromhex(key): bytes.fromhex(value) for key, value in pairs}
 
