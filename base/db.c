@@ -110,12 +110,12 @@ static char *handle_open(struct db *db)
 
     for (unsigned i = 0; i < count; i++) {
         names[i] = db->families[i].name;
-        per_family[i] = db_tune_family(db->families[i].random_keys, cache);
+        per_family[i] = db_tune_family(&db->families[i], cache);
         has_default = has_default || strcmp(names[i], "default") == 0;
     }
     if (!has_default) {
         names[count] = "default";
-        per_family[count++] = db_tune_family(false, cache);
+        per_family[count++] = db_tune_family(&(struct db_family){0}, cache);
     }
 
     char *error = NULL;

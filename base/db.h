@@ -28,6 +28,8 @@ struct db_family {
     /* Keys of 8 or more random bytes: a hash memtable and bloom filters (limits.md 3).  Iterating
      * such a family is possible and slow. */
     bool random_keys;
+    /* Of keys that count upwards, or do for the most part: bloom filters, for those that do not. */
+    bool filtered;
 };
 
 struct db_options {

@@ -65,7 +65,7 @@ rocksdb_options_t *db_tune_store(const struct db_options *options)
     return made;
 }
 
-rocksdb_options_t *db_tune_family(bool random_keys, rocksdb_cache_t *cache)
+rocksdb_options_t *db_tune_family(const struct db_family *family, rocksdb_cache_t *cache)
 {
     rocksdb_options_t *made = rocksdb_options_create();
     rocksdb_options_set_compression(made, rocksdb_no_compression); /* Sealed bytes do not shrink. */
@@ -78,13 +78,13 @@ rocksdb_options_t *db_tune_family(bool random_keys, rocksdb_cache_t *cache)
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(blocks, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(blocks, 1);
     /* Keys that count upwards are asked for only where they are: their files' ranges tell. */
-    if (random_keys)
+    if (family->random_keys || family->filtered)
         rocksdb_block_based_options_set_filter_policy(
             blocks, rocksdb_filterpolicy_create_bloom_full(TUNE_BLOOM_BITS));
     rocksdb_block_based_options_set_whole_key_filtering(blocks, 1);
     rocksdb_options_set_block_based_table_factory(made, blocks);
 
-    if (random_keys) {
+    if (family->random_keys) {
         rocksdb_options_set_prefix_extractor(
             made, rocksdb_slicetransform_create_fixed_prefix(TUNE_PREFIX_BYTES));
         rocksdb_options_set_hash_link_list_rep(made, TUNE_HASH_BUCKETS);

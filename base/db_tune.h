@@ -16,7 +16,7 @@
 rocksdb_options_t *db_tune_store(const struct db_options *options);
 
 /* `cache` is shared by all families and stays the caller's. */
-rocksdb_options_t *db_tune_family(bool random_keys, rocksdb_cache_t *cache);
+rocksdb_options_t *db_tune_family(const struct db_family *family, rocksdb_cache_t *cache);
 
 rocksdb_readoptions_t *db_tune_get(void);
 rocksdb_readoptions_t *db_tune_walk(void);

@@ -4,7 +4,7 @@
 
 #include "keys/envelope.h"
 #include "vault/steps.h"
-#include "vault/token.h"
+#include "vault/token_key.h"
 
 struct envelope_place find_place(const char *tenant, const char *purpose, uint64_t record_id)
 {
@@ -28,7 +28,7 @@ STATUS find_token(struct keeper_op *op, const struct policy_tenant *tenant, cons
 {
     struct store *store = &op->keeper->store;
 
-    TRY(store_key(store, "token", tenant->name, text, op->now_ms, out_found->key));
+    TRY(token_key(store, tenant->name, text, op->now_ms, out_found->key));
     struct status status = store_get_token(store, out_found->key, &out_found->token);
     if (status.why == WHY_NOT_FOUND || !token_is_well_formed(text))
         return find_refuse(out_problem, PROBLEM_NOT_FOUND);

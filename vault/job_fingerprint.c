@@ -12,6 +12,7 @@
 #include "keys/fingerprint.h"
 #include "keys/keyring_rotate.h"
 #include "vault/jobs.h"
+#include "vault/token_key.h"
 
 /* The keys of a tenant other than the active one, newest first. */
 struct former {
@@ -101,7 +102,7 @@ static STATUS record_token(struct job_slice *slice, uint64_t record_id,
     bool whole = cursor_done(&in);
     sodium_memzero(plain, size);
     ENSURE(whole, WHY_FORGED);
-    TRY(store_key(&keeper->store, "token", slice->job->tenant, view.token, slice->now_ms, key));
+    TRY(token_key(&keeper->store, slice->job->tenant, view.token, slice->now_ms, key));
     return store_get_token(&keeper->store, key, out_token);
 }
 

@@ -16,6 +16,7 @@
 #include "vault/erase.h"
 #include "vault/keeper_text.h"
 #include "vault/retention.h"
+#include "vault/token_key.h"
 
 #define SLICE_RECORDS 64u
 #define AGAIN_MS      5000
@@ -84,7 +85,7 @@ static STATUS token_review(struct keeper *keeper, const struct policy_tenant *te
     uint8_t key[STORE_KEY_BYTES];
     struct store_token token;
 
-    TRY(store_key(&keeper->store, "token", tenant->name, view->token, 0, key));
+    TRY(token_key(&keeper->store, tenant->name, view->token, 0, key));
     TRY(store_get_token(&keeper->store, key, &token));
     int64_t due_ms = retention_due_ms(tenant, view->created_ms, view->expires_ms);
     if (token.state == STORE_TOKEN_ERASED || token.due_ms == due_ms)

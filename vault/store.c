@@ -7,13 +7,14 @@
 
 #include "base/own.h"
 #include "keys/fingerprint.h"
+#include "keys/permutation.h"
 
 #define STORE_ROW_BYTES_MAX (256u * 1024u)
 
 const struct db_family store_families[STORE_FAMILY_COUNT] = {
     [STORE_META] = {.name = "meta"},
     [STORE_RECORDS] = {.name = "records"},
-    [STORE_TOKENS] = {.name = "tokens", .random_keys = true},
+    [STORE_TOKENS] = {.name = "tokens", .filtered = true},
     [STORE_FINGERPRINTS] = {.name = "fingerprints", .random_keys = true},
     [STORE_KEYS] = {.name = "keys"},
     [STORE_IDEMPOTENCY] = {.name = "idempotency", .random_keys = true},
@@ -55,6 +56,7 @@ STATUS store_open(struct store *out_store, struct db *db, struct keyring *ring)
 void store_close(struct store *store)
 {
     overlay_close(&store->turn);
+    permutation_free(&store->token_order);
     buffer_free(&store->scratch);
     buffer_free(&store->value);
     buffer_free(&store->covered);

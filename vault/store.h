@@ -10,7 +10,7 @@
  *
  *   family        key                       value
  *   records       u64 id                    u16 size of the view's envelope | it | the card's
- *   tokens        hash(tenant, token)       struct store_token, sealed
+ *   tokens        token_key.h               struct store_token, sealed
  *   fingerprints  fingerprint of the card   struct store_same_card, sealed
  *   keys          u64 id                    keys/keyring.h's rows
  *   idempotency   hash(principal, key)      struct store_repeat, sealed
@@ -101,18 +101,18 @@ struct store_repeat {
 struct store {
     struct db *db;
     struct keyring *ring;
-    struct buffer scratch; /* Values on their way out. */
-    struct buffer covered; /* What a row's seal is made over. */
-    struct overlay turn;   /* What the batch holds and the engine does not yet. */
-    struct buffer value; /* Values as read; structs decoded from it lend their bytes until the next
-                            look-up. */
+    struct buffer scratch;           /* Values on their way out. */
+    struct buffer covered;           /* What a row's seal is made over. */
+    struct overlay turn;             /* What the batch holds and the engine does not yet. */
+    struct permutation *token_order; /* token_key.h's; NULL until it is needed. */
+    struct buffer value; /* Values as read; what is decoded lends its bytes until the next. */
 };
 
 /* `db` and `ring` are borrowed. */
 STATUS store_open(struct store *out_store, struct db *db, struct keyring *ring);
 void store_close(struct store *store);
 
-/* The keyed hash of a token within its tenant, of an idempotency key within its principal, … */
+/* The keyed hash of an idempotency key within its principal, … */
 STATUS store_key(struct store *store, const char *label, const char *scope, const char *text,
                  int64_t now_ms, uint8_t out[static STORE_KEY_BYTES]);
 

@@ -48,26 +48,19 @@ static bool token_looks_like_card(const char *token)
     return redact_find((const uint8_t *)token, strlen(token), 0, &hit);
 }
 
-static void token_draw_opaque(bool live, char out[static CONTRACT_TOKEN_MAX + 1])
+bool token_make_opaque(bool live, const uint8_t bits[static TOKEN_BITS_BYTES],
+                       char out[static CONTRACT_TOKEN_MAX + 1])
 {
-    uint8_t bits[16];
     char text[ENCODE_BASE62_CHARS + 1];
     char check[TOKEN_CHECK_CHARS + 1];
     char body[CONTRACT_TOKEN_MAX + 1 - TOKEN_CHECK_CHARS];
 
-    random_bytes(bits, sizeof bits);
     encode_base62(bits, text);
     (void)snprintf(body, sizeof body, "%s%s%s", CONTRACT_TOKEN_PREFIX,
                    live ? "" : CONTRACT_TEST_INFIX, text);
     token_check(body, check);
     (void)snprintf(out, CONTRACT_TOKEN_MAX + 1, "%s%s", body, check);
-}
-
-void token_make_opaque(bool live, char out[static CONTRACT_TOKEN_MAX + 1])
-{
-    do
-        token_draw_opaque(live, out);
-    while (token_looks_like_card(out));
+    return !token_looks_like_card(out);
 }
 
 /* RFC 9562 section 5.4. */
@@ -119,17 +112,19 @@ void token_make_card_shaped(const struct policy_tenant *tenant, const struct car
     } while (redact_luhn((const uint8_t *)out, length) != tenant->card_pass_luhn);
 }
 
-static bool token_is_opaque(const char *token, size_t size)
+bool token_opaque_bits(const char *token, uint8_t out[static TOKEN_BITS_BYTES])
 {
     char check[TOKEN_CHECK_CHARS + 1];
     char body[CONTRACT_TOKEN_MAX + 1];
-    uint8_t bits[16];
+    size_t size = strlen(token);
     size_t prefix = strlen(CONTRACT_TOKEN_PREFIX);
 
+    if (strncmp(token, CONTRACT_TOKEN_PREFIX, prefix) != 0)
+        return false;
     if (strncmp(token + prefix, CONTRACT_TEST_INFIX, strlen(CONTRACT_TEST_INFIX)) == 0)
         prefix += strlen(CONTRACT_TEST_INFIX);
     if (size != prefix + ENCODE_BASE62_CHARS + TOKEN_CHECK_CHARS ||
-        failed(decode_base62(token + prefix, bits)))
+        failed(decode_base62(token + prefix, out)))
         return false;
     (void)snprintf(body, sizeof body, "%.*s", (int)(size - TOKEN_CHECK_CHARS), token);
     token_check(body, check);
@@ -155,9 +150,10 @@ static bool token_is_uuid(const char *token)
 bool token_is_well_formed(const char *token)
 {
     size_t size = strlen(token);
+    uint8_t bits[TOKEN_BITS_BYTES];
 
     if (strncmp(token, CONTRACT_TOKEN_PREFIX, strlen(CONTRACT_TOKEN_PREFIX)) == 0)
-        return token_is_opaque(token, size);
+        return token_opaque_bits(token, bits);
     if (strspn(token, "0123456789") == size)
         return size >= CONTRACT_PAN_DIGITS_MIN && size <= CONTRACT_PAN_DIGITS_MAX;
     return token_is_uuid(token);

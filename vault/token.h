@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vault/token.h -- makes token values.  Here a token is born.
  *
- * In      randomness; for card-shaped tokens the few digits of the card that its mask shows
- *         anyway.
- * Out     opaque `tok_[test_]` + 22 characters of base62 (128 random bits) + 4 check characters;
- *         a version 4 UUID; or digits shaped like a card.
+ * In      randomness; for opaque tokens 16 bytes that nobody can tell from it (token_key.h); for
+ *         card-shaped ones the few digits of the card that its mask shows anyway.
+ * Out     opaque `tok_[test_]` + 22 characters of base62 (128 bits) + 4 check characters; a
+ *         version 4 UUID; or digits shaped like a card.
  * Never   receives a card (TOK-1): two cards with one mask are the same to it.
  * Threads any.
  */
@@ -19,8 +19,13 @@
 #include "vault/contract.h"
 
 #define TOKEN_CHECK_CHARS 4u
+#define TOKEN_BITS_BYTES  16u
 
-void token_make_opaque(bool live, char out[static CONTRACT_TOKEN_MAX + 1]);
+/* False: these bits would look like a card somewhere (TOK-3), and are not to be used. */
+bool token_make_opaque(bool live, const uint8_t bits[static TOKEN_BITS_BYTES],
+                       char out[static CONTRACT_TOKEN_MAX + 1]);
+/* Those of an opaque token; false where the text is none. */
+bool token_opaque_bits(const char *token, uint8_t out[static TOKEN_BITS_BYTES]);
 void token_make_uuid(char out[static CONTRACT_TOKEN_MAX + 1]);
 /* Same length as the card; first 0, 6 or 8 and last 0 or 4 digits kept as the tenant says, but of
  * 15 digits the first 6 at most and of fewer none; the rest drawn; its check digit is wrong unless

@@ -17,7 +17,7 @@
 #include "vault/jobs.h"
 #include "vault/retention.h"
 #include "vault/steps.h"
-#include "vault/token.h"
+#include "vault/token_key.h"
 
 #define TOKENIZE_VIEW_STEP   128u /* Views are padded to multiples of this. */
 #define TOKENIZE_CARD_PADDED 192u /* Every card is padded to this. */
@@ -143,7 +143,8 @@ static void tokenize_wipe_digits(char (*digits)[9])
     sodium_memzero(*digits, sizeof *digits);
 }
 
-static STATUS tokenize_draw(struct keeper_op *op, struct tokenize *card)
+/* The only ones of which two may meet: 2^40 UUIDs of 122 bits do not. */
+static STATUS tokenize_draw_card_shaped(struct keeper_op *op, struct tokenize *card)
 {
     struct store *store = &op->keeper->store;
     OWNED(tokenize_wipe_digits) char first8[9] = "";
@@ -151,17 +152,8 @@ static STATUS tokenize_draw(struct keeper_op *op, struct tokenize *card)
     memcpy(first8, secret_peek(card->pan), 8); /* Of which the tenant's rule keeps what it shows. */
     for (unsigned i = 0; i < TOKENIZE_DRAWS_MAX; i++) {
         struct store_token taken;
-        bool may_be_taken = card->view.format == POLICY_FORMAT_CARD;
-        if (card->view.format == POLICY_FORMAT_OPAQUE)
-            token_make_opaque(op->keeper->settings->production, card->view.token);
-        else if (card->view.format == POLICY_FORMAT_UUID)
-            token_make_uuid(card->view.token);
-        else
-            token_make_card_shaped(op->tenant, &card->mask, first8, card->view.token);
-        TRY(store_key(store, "token", op->tenant->name, card->view.token, op->now_ms,
-                      card->token_key));
-        if (!may_be_taken) /* 2^61 of them are needed before two of 122 bits meet. */
-            return STATUS_OK;
+        token_make_card_shaped(op->tenant, &card->mask, first8, card->view.token);
+        TRY(token_key(store, op->tenant->name, card->view.token, op->now_ms, card->token_key));
         struct status status = store_get_token(store, card->token_key, &taken);
         if (status.why == WHY_NOT_FOUND)
             return STATUS_OK;
@@ -170,6 +162,24 @@ static STATUS tokenize_draw(struct keeper_op *op, struct tokenize *card)
     return keeper_refuse(op, PROBLEM_INVALID_FIELD, "/format",
                          "Tokens of this shape are nearly used up for such cards; ask for another "
                          "format.");
+}
+
+static STATUS tokenize_draw(struct keeper_op *op, struct tokenize *card)
+{
+    struct store *store = &op->keeper->store;
+    struct token_drawn drawn;
+
+    if (card->view.format == POLICY_FORMAT_CARD)
+        return tokenize_draw_card_shaped(op, card);
+    if (card->view.format == POLICY_FORMAT_UUID) {
+        token_make_uuid(card->view.token);
+        return token_key(store, op->tenant->name, card->view.token, op->now_ms, card->token_key);
+    }
+    TRY(token_key_draw(store, op->tenant->name, op->keeper->settings->production, card->record_id,
+                       op->now_ms, &drawn));
+    memcpy(card->view.token, drawn.text, sizeof card->view.token);
+    memcpy(card->token_key, drawn.key, sizeof card->token_key);
+    return STATUS_OK;
 }
 
 static STATUS tokenize_seal_view(struct keeper_op *op, struct tokenize *card, struct buffer *out)
@@ -221,7 +231,6 @@ static STATUS tokenize_put(struct keeper_op *op, struct tokenize *card)
         .due_ms = retention_due_ms(op->tenant, op->now_ms, card->view.expires_ms),
     };
 
-    card->record_id = keeper->next_record++;
     TRY(keyring_use(keeper->ring, op->tenant->name, KEY_PURPOSE_CARD, op->now_ms,
                     &card->view.key_id));
     card->view.key_version = find_key_version(keeper, card->view.key_id);
@@ -249,6 +258,7 @@ static STATUS tokenize_card(struct keeper_op *op, struct tokenize *card, struct 
     TRY(tokenize_same(op, card));
     TRY(tokenize_earlier(op, card, plain, &found));
     if (!found) {
+        card->record_id = op->keeper->next_record++;
         TRY(tokenize_draw(op, card));
         TRY(tokenize_put(op, card));
     }

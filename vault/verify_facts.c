@@ -13,7 +13,7 @@
 #include "base/encode.h"
 #include "base/json.h"
 #include "base/own.h"
-#include "vault/token.h"
+#include "vault/token_key.h"
 #include "vault/verify.h"
 #include "vault/verify_table.h"
 
@@ -135,7 +135,7 @@ static STATUS token_of(struct verify_facts *facts, const struct entry *entry, co
         verify->log_skipped++; /* Card-shaped with a right check digit: the log masks it. */
         return STATUS_OK;
     }
-    TRY(store_key(&verify->keeper.store, "token", entry->tenant, text, 0, key));
+    TRY(token_key(&verify->keeper.store, entry->tenant, text, 0, key));
     struct status status = store_get_token(&verify->keeper.store, key, out_token);
     *out_found = !failed(status);
     if (status.why == WHY_NOT_FOUND)
@@ -183,7 +183,7 @@ static STATUS token_expired(struct verify_facts *facts, const struct entry *entr
     facts->verify->log_erased++;
     facts->verify->log_erased_ms = entry->ms;
     for (size_t i = 0; i < facts->tenant_count && token_is_well_formed(text); i++) {
-        TRY(store_key(store, "token", facts->tenants[i], text, 0, key));
+        TRY(token_key(store, facts->tenants[i], text, 0, key));
         struct status status = store_get_token(store, key, &token);
         if (status.why == WHY_NOT_FOUND)
             continue;

@@ -12,6 +12,7 @@
 #include "keys/fingerprint.h"
 #include "vault/erase.h"
 #include "vault/store_expiry.h"
+#include "vault/token_key.h"
 #include "vault/verify.h"
 
 #define EXPIRY_BYTES (8u + 1u + STORE_KEY_BYTES)
@@ -142,7 +143,7 @@ static STATUS check_record(struct verify *verify, struct row *row)
     struct store *store = &verify->keeper.store;
     uint64_t id = id_of(row->key);
     struct policy_tenant tenant = {0};
-    uint8_t token_key[STORE_KEY_BYTES];
+    uint8_t key_of_token[STORE_KEY_BYTES];
     struct store_record record;
     struct store_token token;
     struct view view;
@@ -159,8 +160,8 @@ static STATUS check_record(struct verify *verify, struct row *row)
         wrong(row, VERIFY_UNAUTHENTIC, "it does not open here as what was sealed");
         return STATUS_OK;
     }
-    TRY(store_key(store, "token", tenant.name, view.token, 0, token_key));
-    status = store_get_token(store, token_key, &token);
+    TRY(token_key(store, tenant.name, view.token, 0, key_of_token));
+    status = store_get_token(store, key_of_token, &token);
     if (status.why == WHY_NOT_FOUND)
         wrong(row, VERIFY_ORPHANED, "the token that it is of is not there");
     else if (failed(status))
@@ -236,7 +237,7 @@ static STATUS same_card_record(struct verify *verify, struct row *row, uint64_t 
 {
     struct store *store = &verify->keeper.store;
     struct policy_tenant tenant = {0};
-    uint8_t token_key[STORE_KEY_BYTES];
+    uint8_t key_of_token[STORE_KEY_BYTES];
     uint8_t record_id_key[8];
     struct row record_row = {.key = record_id_key, .key_size = sizeof record_id_key};
     struct store_record record;
@@ -252,8 +253,8 @@ static STATUS same_card_record(struct verify *verify, struct row *row, uint64_t 
     if (failed(status) || !record_key(verify, &record_row, &record, &tenant) ||
         failed(view_open(verify, tenant.name, record_id, &view)))
         return STATUS_OK; /* The record's row is named for that. */
-    TRY(store_key(store, "token", tenant.name, view.token, 0, token_key));
-    status = store_get_token(store, token_key, &token);
+    TRY(token_key(store, tenant.name, view.token, 0, key_of_token));
+    status = store_get_token(store, key_of_token, &token);
     if (!failed(status) && memcmp(token.fingerprint, row->key, sizeof token.fingerprint) != 0)
         wrong(row, VERIFY_ORPHANED, "the token that it gives is of another card");
     return STATUS_OK;

@@ -15,6 +15,7 @@
 #include "keys/fingerprint.h"
 #include "keys/source.h"
 #include "vault/steps.h"
+#include "vault/token_key.h"
 
 #define PAN    "4242424242424242" /* A published test number. */
 #define ORIGIN "vault.test/log"
@@ -100,7 +101,7 @@ static void put_record(uint64_t id, uint64_t card_of, const char *last4)
     cr_assert(!failed(envelope_seal(ring, key_id, ENVELOPE_AES_256_GCM, &place, plain.bytes,
                                     plain.size, plain.size, &sealed_card)));
     cr_assert(!failed(store_put_record(&store, batch, id, &sealed_view, &sealed_card)));
-    cr_assert(!failed(store_key(&store, "token", "demo", view.token, 0, key)));
+    cr_assert(!failed(token_key(&store, "demo", view.token, 0, key)));
     cr_assert(!failed(store_put_token(&store, batch, key, &token)));
     cr_assert(!failed(store_put_same_card(&store, batch, token.fingerprint, &same)));
 }
@@ -256,9 +257,9 @@ Test(keeper_verify, finds_a_record_without_its_token)
     cr_assert(!failed(db_commit(db, batch)));
     db_batch_clear(batch);
     cr_assert(!failed(db_get(db, STORE_RECORDS, key, sizeof key, &row)));
-    uint8_t token_key[STORE_KEY_BYTES];
-    cr_assert(!failed(store_key(&store, "token", "demo", "tok_test_1", 0, token_key)));
-    db_batch_delete(batch, db, STORE_TOKENS, token_key, sizeof token_key);
+    uint8_t key_of_token[STORE_KEY_BYTES];
+    cr_assert(!failed(token_key(&store, "demo", "tok_test_1", 0, key_of_token)));
+    db_batch_delete(batch, db, STORE_TOKENS, key_of_token, sizeof key_of_token);
     expect(KEEPER_VERIFY_BAD, "records 0000000000000001 is orphaned: ");
 }
 
