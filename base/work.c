@@ -6,8 +6,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/encode.h"
 #include "base/own.h"
 
 #define THREAD_COUNT_MAX 64u
@@ -22,6 +24,8 @@ struct work_pool {
     work_run_all_fn run_all;
     void *owner;
     unsigned queue_max;
+    int64_t pace_us;
+    int64_t round_us; /* When the last round began; the worker's alone. */
 
     /* Shared, under the lock. */
     pthread_mutex_t lock;
@@ -61,6 +65,20 @@ static void unlock(struct work_pool *pool)
     assert(rc == 0);
 }
 
+/* Under the lock, which is let go of meanwhile: nobody has to wake a worker that sleeps so. */
+static void wait_for_round(struct work_pool *pool)
+{
+    int64_t left_us = pool->round_us + pool->pace_us - clock_monotonic_us();
+
+    if (left_us > 0 && !pool->ending) {
+        struct timespec left = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000};
+        unlock(pool);
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &left, NULL);
+        lock(pool);
+    }
+    pool->round_us = clock_monotonic_us();
+}
+
 /* Waits for work: the next job, or with run_all everything there is.  NULL when the pool ends. */
 static struct work *take(struct work_pool *pool)
 {
@@ -69,6 +87,8 @@ static struct work *take(struct work_pool *pool)
     while (pool->waiting.first == NULL && !pool->ending)
         pthread_cond_wait(&pool->wake, &pool->lock);
     pool->idle_count--;
+    if (pool->pace_us > 0)
+        wait_for_round(pool);
 
     struct work *work = pool->waiting.first;
     if (work != NULL && pool->run_all != NULL) {
@@ -164,6 +184,7 @@ STATUS work_pool_new(const struct work_options *options, struct work_pool **out_
     assert(options->thread_count <= THREAD_COUNT_MAX);
     assert(options->queue_max >= 1);
     assert(options->run_all == NULL || options->thread_count == 1);
+    assert(options->pace_us == 0 || options->run_all != NULL);
 
     struct work_pool *blank = calloc(1, sizeof *blank);
     ENSURE(blank != NULL, WHY_NO_MEMORY);
@@ -175,6 +196,7 @@ STATUS work_pool_new(const struct work_options *options, struct work_pool **out_
     pool->run_all = options->run_all;
     pool->owner = options->owner;
     pool->queue_max = options->queue_max;
+    pool->pace_us = options->pace_us;
     pool->home_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ENSURE(pool->home_fd >= 0, WHY_IO);
     TRY(loop_watch(options->loop, pool->home_fd, pool_on_home, pool, &pool->home));

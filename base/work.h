@@ -31,7 +31,11 @@ struct work_options {
     unsigned thread_count;
     unsigned queue_max;
     work_run_all_fn run_all; /* NULL, or thread_count must be 1. */
-    void *owner;             /* For run_all. */
+    /* Of run_all: from the start of one round to that of the next at least.  Who comes while
+     * others are served waits that long, and many share what a round costs; after a pause nobody
+     * waits.  0: each round takes what is there. */
+    int64_t pace_us;
+    void *owner; /* For run_all. */
 };
 
 STATUS work_pool_new(const struct work_options *options, struct work_pool **out_pool);

@@ -15,6 +15,7 @@
 
 #define CACHE_BYTES   (32u << 20)
 #define WAL_BYTES_MAX (64u << 20)
+#define PACE_US       1000
 #define RETURN_MS     1000 /* Between two attempts to go on after a failure. */
 #define INTENTS_BYTES (LEDGER_BATCH_OPS_MAX * LEDGER_ID_MAX)
 
@@ -269,6 +270,7 @@ STATUS ledger_start(struct ledger *ledger, struct loop *loop, unsigned queue_max
                                    .thread_count = 1,
                                    .queue_max = queue_max,
                                    .run_all = run_all,
+                                   .pace_us = PACE_US,
                                    .owner = ledger};
     return work_pool_new(&options, &ledger->pool);
 }

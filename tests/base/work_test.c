@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/encode.h"
+
 #define JOB_COUNT 200u
 
 struct job {
@@ -26,6 +28,8 @@ static atomic_uint strayed;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static unsigned batch_count;
 static unsigned batch_size_max;
+static int64_t batch_us[JOB_COUNT]; /* When each began. */
+static int64_t pace_us;
 
 static void job_run(struct work *work)
 {
@@ -51,6 +55,7 @@ static void job_done(struct work *work)
 static void run_list(void *owner, struct work *list)
 {
     unsigned size = 0;
+    batch_us[batch_count] = clock_monotonic_us();
     for (struct work *work = list; work != NULL; work = work->next, size++)
         job_run(work);
     batch_count++;
@@ -66,6 +71,7 @@ static void open_pool(unsigned thread_count, unsigned queue_max, work_run_all_fn
         .thread_count = thread_count,
         .queue_max = queue_max,
         .run_all = run_all,
+        .pace_us = pace_us,
         .owner = &pool,
     };
     cr_assert(!failed(work_pool_new(&options, &pool)));
@@ -168,6 +174,28 @@ static void job_follow(struct work *work)
     job_done(work);
     if (job->number == 0)
         cr_assert_eq(submit(1), WHY_NONE);
+}
+
+static void job_follow_with_two(struct work *work)
+{
+    job_done(work);
+    cr_assert_eq(submit(1), WHY_NONE);
+    cr_assert_eq(submit(2), WHY_NONE);
+}
+
+Test(work, begins_rounds_at_their_pace_and_one_after_a_pause_at_once)
+{
+    pace_us = 500000;
+    open_pool(1, JOB_COUNT, run_list);
+    home_expected = 3;
+    jobs[0] = (struct job){.work = {.done = job_follow_with_two}};
+    int64_t begun_us = clock_monotonic_us();
+    cr_assert(!failed(work_submit(pool, &jobs[0].work)));
+    loop_run(loop);
+    cr_assert_lt(batch_us[0] - begun_us, pace_us);
+    cr_assert_geq(batch_us[1] - batch_us[0], pace_us);
+    cr_assert_eq(batch_count, 2u, "both that waited shared a round");
+    cr_assert_eq(batch_size_max, 2u);
 }
 
 Test(work, takes_a_new_job_from_within_done)
