@@ -161,9 +161,8 @@ static const struct call_rule dial[] = {
             ARG_MASKED(1, SOCKET_TYPE_MASK, SOCK_STREAM)),
     /* Of the kernel's own tables; without privileges it only reads them. */
     CALL_IF(socket, "which address families this host has", ARG_IS(0, AF_NETLINK), ARG_IS(2, 0)),
-    CALL_IF(socketpair, "libcurl wakes itself", ARG_IS(0, AF_UNIX)),
     CALL(sendmmsg, "both questions to a name server at one time"),
-    CALL(sendmsg, "libcurl and the resolver"),
+    CALL(sendmsg, "the resolver"),
     CALL(recvmsg, "their answers"),
     CALL_IF(sendto, "to the kernel's tables", ARG_IS(5, 12)),
     CALL_IF(ioctl, "how long a name server's answer is", ARG_IS(1, FIONREAD)),

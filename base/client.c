@@ -2,295 +2,399 @@
 #include "base/client.h"
 
 #include <assert.h>
-#include <malloc.h>
+#include <openssl/err.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
-#include "base/client_op.h"
+#include "base/client_inside.h"
 #include "base/encode.h"
 #include "base/own.h"
-#include "base/wipe.h"
 
-#define EVENTS_PER_TURN 64
+static void client_on_timer(void *owner);
 
-struct client {
-    struct loop *loop; /* Borrowed. */
-    CURLM *multi;
-    int epoll_fd; /* Holds libcurl's sockets, so that the loop watches one descriptor only. */
-    struct loop_watch *watch;
-    struct loop_timer *timer; /* NULL while libcurl wants none. */
-    struct client_op *first;
-    struct client_sockets sockets;
-};
+/* --- Deadlines --- */
 
-/* libcurl's allocator: it keeps request heads, and small bodies with them, in heap buffers that it
- * frees as they are (limits.md 11b), so that the freeing has to wipe. */
-static void *wiping_malloc(size_t size)
+/* The timer is left as it is where it fires before: a kept connection's requests, each due later
+ * than the one before, set none. */
+static STATUS timer_set(struct client *client, int64_t due_ms)
 {
-    return calloc(1, size > 0 ? size : 1);
-}
-
-static void *wiping_calloc(size_t count, size_t size)
-{
-    return calloc(count, size);
-}
-
-static void *wiping_realloc(void *memory, size_t size)
-{
-    if (memory == NULL)
-        return wiping_malloc(size);
-    size_t old_size = malloc_usable_size(memory);
-    if (size <= old_size && size >= old_size / 2)
-        return memory;
-    void *grown = wiping_malloc(size);
-    if (grown == NULL)
-        return NULL;
-    memcpy(grown, memory, size < old_size ? size : old_size);
-    wipe_free(memory);
-    return grown;
-}
-
-static char *wiping_strdup(const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *copy = wiping_malloc(size);
-    if (copy != NULL)
-        memcpy(copy, text, size);
-    return copy;
-}
-
-STATUS client_global_open(void)
-{
-    CURLcode code = curl_global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc, wipe_free,
-                                         wiping_realloc, wiping_strdup, wiping_calloc);
-    ENSURE(code == CURLE_OK, WHY_NO_MEMORY);
+    if (client->in_timer || (client->timer != NULL && client->timer_due_ms <= due_ms))
+        return STATUS_OK;
+    int64_t delay_ms = due_ms - clock_monotonic_ms();
+    struct loop_timer *timer = NULL;
+    TRY(loop_timer(client->loop, delay_ms > 0 ? delay_ms : 0, client_on_timer, client, &timer));
+    loop_timer_cancel(&client->timer);
+    client->timer = timer;
+    client->timer_due_ms = due_ms;
     return STATUS_OK;
 }
 
-static bool is_tls_trouble(CURLcode code)
-{
-    switch ((int)code) {
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_SSL_CLIENTCERT:
-        return true;
-    default:
-        return false;
-    }
-}
+static const char to_be_late[] = "without memory for a timer it is late, for the one there is";
 
-/* A broken chunk comes as CURLE_RECV_ERROR; only the text tells it from a lost connection. */
-static bool is_malformed(const struct client_op *op, CURLcode code)
+/* Most are due after all others: looked for from the end. */
+static void due_insert(struct client_op *op)
 {
-    switch ((int)code) {
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_UNSUPPORTED_PROTOCOL: /* "Received HTTP/0.9": no status line. */
-    case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_WRITE_ERROR:
-        return true;
-    case CURLE_RECV_ERROR:
-        return strstr(op->error, "chunked-encoding") != NULL;
-    default:
-        return op->malformed;
-    }
-}
+    struct client *client = op->client;
+    struct client_op *before = TAILQ_LAST(&client->due, client_op_queue);
 
-static void op_judge(const struct client_op *op, CURLcode code, struct client_answer *answer)
-{
-    answer->trouble_text = op->error[0] != '\0' ? op->error : curl_easy_strerror(code);
-    /* To libcurl a head that the peer's end cut short is whole. */
-    if (code == CURLE_OK && answer->status >= 100 && op->head_ended) {
-        answer->result = CLIENT_ANSWERED;
-        answer->trouble_text = "";
-        return;
-    }
-    bool no_status = code == CURLE_OK && answer->status < 100;
-    if (op->sends > 0 && (no_status || is_malformed(op, code))) {
-        answer->result = CLIENT_MALFORMED;
-        answer->trouble = CLIENT_TROUBLE_PROTOCOL;
-        return;
-    }
-    /* Reaching the write is what counts, not what libcurl says it wrote: OpenSSL may have sent
-     * whole records before it said that it wants to be called again. */
-    answer->result = op->sends > 0 ? CLIENT_NO_ANSWER : CLIENT_NOT_SENT;
-    if (code == CURLE_OPERATION_TIMEDOUT)
-        answer->trouble = CLIENT_TROUBLE_TIMEOUT;
-    else if (is_tls_trouble(code))
-        answer->trouble = CLIENT_TROUBLE_TLS;
+    while (before != NULL && before->due_ms > op->due_ms)
+        before = TAILQ_PREV(before, client_op_queue, due_link);
+    if (before == NULL)
+        TAILQ_INSERT_HEAD(&client->due, op, due_link);
     else
-        answer->trouble = op->sends > 0 ? CLIENT_TROUBLE_CLOSED : CLIENT_TROUBLE_UNREACHABLE;
+        TAILQ_INSERT_AFTER(&client->due, before, op, due_link);
 }
 
-/* Tells the owner, once; the op is freed behind it. */
-static void op_deliver(struct client_op **op_at, CURLcode code)
+void client_due(struct client_op *op, int64_t due_ms)
 {
-    OWNED(client_op_free) struct client_op *op = MOVE(*op_at);
-    struct client_header headers[CLIENT_OP_HEADERS_MAX];
-    struct client_answer answer = {.headers = headers};
-    long status = 0;
+    if (due_ms > op->total_due_ms)
+        due_ms = op->total_due_ms;
+    if (due_ms == op->due_ms)
+        return;
+    TAILQ_REMOVE(&op->client->due, op, due_link);
+    op->due_ms = due_ms;
+    due_insert(op);
+    status_ignore(timer_set(op->client, due_ms), to_be_late);
+}
 
-    if (curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK)
-        answer.status = (int)status;
-    client_op_unlink(op); /* Before the owner hears: it may start or cancel others. */
-    op_judge(op, code, &answer);
-    for (size_t at = 0; at < op->head.size;) {
-        char *name = (char *)op->head.bytes + at;
-        char *value = name + strlen(name) + 1;
-        if (answer.header_count == CLIENT_OP_HEADERS_MAX) {
-            answer.result = CLIENT_MALFORMED;
-            answer.trouble = CLIENT_TROUBLE_PROTOCOL;
-            break;
-        }
-        headers[answer.header_count++] = (struct client_header){.name = name, .value = value};
-        at += strlen(name) + strlen(value) + 2;
+/* --- Ends --- */
+
+/* Takes it from whatever list and connection it is on. */
+static void op_detach(struct client_op *op)
+{
+    struct client *client = op->client;
+
+    if (op->state != OP_ENDED)
+        TAILQ_REMOVE(&client->due, op, due_link);
+    if (op->state == OP_WAITING)
+        TAILQ_REMOVE(&client->waiting, op, turn_link);
+    if (op->state == OP_ENDED) {
+        TAILQ_REMOVE(&client->ended, op, turn_link);
+        client->ended_count--;
     }
-    answer.body = op->body.bytes;
-    answer.body_size = op->body.size;
-    answer.duration_us = clock_monotonic_us() - op->started_us;
+    op->lookup = NULL;
+    if (op->conn != NULL) {
+        op->conn->op = NULL;
+        client_conn_free(&op->conn);
+    }
+}
+
+static void op_set_ended(struct client_op *op)
+{
+    op_detach(op);
+    op->state = OP_ENDED;
+    TAILQ_INSERT_TAIL(&op->client->ended, op, turn_link);
+    op->client->ended_count++;
+}
+
+void client_end(struct client_op *op, enum client_result result, enum client_trouble trouble,
+                const char *text)
+{
+    op->result = result;
+    op->trouble = trouble;
+    if (text != NULL)
+        (void)snprintf(op->text, sizeof op->text, "%s", text);
+    op_set_ended(op);
+}
+
+void client_answered(struct client_op *op, bool keep)
+{
+    struct client *client = op->client;
+    struct client_conn *conn = op->conn;
+
+    if (keep) {
+        op->conn = NULL;
+        conn->op = NULL;
+        conn->state = CONN_IDLE;
+        conn->idle_until_ms = clock_monotonic_ms() + CLIENT_IDLE_MS;
+        TAILQ_INSERT_TAIL(&client->idle, conn, idle);
+    }
+    op->result = CLIENT_ANSWERED;
+    op->text[0] = '\0';
+    op_set_ended(op);
+}
+
+static void op_time_out(struct client_op *op, int64_t now_ms)
+{
+    bool connects = op->state == OP_DIALLING || op->state == OP_RESOLVING;
+
+    if (now_ms < op->total_due_ms && (!connects || now_ms < op->connect_due_ms)) {
+        /* An address is silent; there may be others. */
+        (void)snprintf(op->text, sizeof op->text, "%s: no answer in time", op->conn->peer);
+        client_conn_dial(op->conn);
+        return;
+    }
+    client_end(op, op->is_sent ? CLIENT_NO_ANSWER : CLIENT_NOT_SENT, CLIENT_TROUBLE_TIMEOUT,
+               op->is_sent               ? "no answer within the deadline"
+               : op->state == OP_WAITING ? "no connection became free within the deadline"
+                                         : "no connection within the deadline");
+}
+
+/* --- Requests --- */
+
+static bool is_large(const struct buffer *buffer)
+{
+    return buffer->capacity > CLIENT_SPARE_BYTES_MAX;
+}
+
+static void op_free(struct client_op **op_at)
+{
+    struct client_op *op = *op_at;
+
+    if (op == NULL)
+        return;
+    if (op->site != NULL)
+        client_trust_leave(&op->site);
+    buffer_free(&op->request);
+    client_head_free(&op->head);
+    client_body_free(&op->answer);
+    free(op);
+    *op_at = NULL;
+}
+
+/* Wiped, for another request, with the room that it has: making that is dear. */
+static void op_spare(struct client *client, struct client_op *op)
+{
+    client_trust_leave(&op->site);
+    if (client->spare_count == CLIENT_SPARE_OPS_MAX || is_large(&op->request) ||
+        is_large(&op->head.fields) || is_large(&op->answer.bytes)) {
+        op_free(&op);
+        return;
+    }
+    buffer_clear(&op->request);
+    client_head_begin(&op->head, false, 0);
+    client_body_begin(&op->answer, op->answer.bytes.bytes_max);
+    SLIST_INSERT_HEAD(&client->spare, op, spare_link);
+    client->spare_count++;
+}
+
+static struct client_op *op_take(struct client *client)
+{
+    struct client_op *op = SLIST_FIRST(&client->spare);
+
+    if (op == NULL)
+        return calloc(1, sizeof *op);
+    SLIST_REMOVE_HEAD(&client->spare, spare_link);
+    client->spare_count--;
+    return op;
+}
+
+/* With all that it borrows but the body copied. */
+static STATUS op_new(struct client *client, const struct client_request *request,
+                     client_done_fn done, void *owner, struct client_op **out_op)
+{
+    int64_t now_us = clock_monotonic_us();
+    OWNED(op_free) struct client_op *op = op_take(client);
+
+    ENSURE(op != NULL, WHY_NO_MEMORY);
+    TRY(client_request_write(request, &op->request));
+    TRY(client_trust_site(client, request, now_us / 1000, &op->site));
+    client_head_begin(&op->head, strcmp(request->method, "HEAD") == 0, request->answer_bytes_max);
+    client_body_begin(&op->answer, request->answer_bytes_max);
+    op->client = client;
+    op->done = done;
+    op->owner = owner;
+    op->state = OP_DIALLING;
+    op->conn = NULL;
+    op->lookup = NULL;
+    op->started_us = now_us;
+    op->connect_ms = request->connect_ms;
+    op->total_due_ms = op->due_ms = now_us / 1000 + request->total_ms;
+    op->body = request->body;
+    op->body_size = request->body == NULL ? 0 : request->body_size;
+    op->written = 0;
+    op->is_sent = false;
+    op->any_address = request->addresses == NULL;
+    op->addresses[0] = '\0';
+    if (!op->any_address)
+        memcpy(op->addresses, request->addresses, strlen(request->addresses) + 1);
+    op->address_at = 0;
+    op->trouble = CLIENT_TROUBLE_NONE;
+    op->text[0] = '\0';
+    due_insert(op);
+    *out_op = MOVE(op);
+    return STATUS_OK;
+}
+
+/* Tells the owner, once. */
+static void op_deliver(struct client *client, struct client_op *op)
+{
+    struct client_header headers[CLIENT_HEADERS_MAX];
+    struct client_answer answer = {.result = op->result,
+                                   .trouble = op->trouble,
+                                   .trouble_text = op->text,
+                                   .status = op->head.status,
+                                   .headers = headers,
+                                   .body = op->answer.bytes.bytes,
+                                   .body_size = op->answer.bytes.size,
+                                   .duration_us = clock_monotonic_us() - op->started_us};
+    char *at = (char *)op->head.fields.bytes;
+    const char *end = at == NULL ? at : at + op->head.fields.size;
+
+    while (at < end && answer.header_count < CLIENT_HEADERS_MAX) {
+        struct client_header *header = &headers[answer.header_count++];
+        header->name = at;
+        header->value = at + strlen(at) + 1;
+        at = header->value + strlen(header->value) + 1;
+    }
+    op_detach(op); /* Before the owner hears: it may start or cancel others. */
     op->done(op->owner, &answer);
+    op_spare(client, op);
 }
 
-/* Begins anew, over a connection of its own, what a stale one kept from being begun. */
-static bool op_again(struct client *client, struct client_op *op)
+/* --- Connections --- */
+
+static void conn_retire(struct client *client, struct client_conn *conn)
 {
-    if (!op->stale || op->sends > 0)
-        return false;
-    op->stale = false;
-    curl_multi_remove_handle(client->multi, op->easy);
-    return curl_easy_setopt(op->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
-           curl_multi_add_handle(client->multi, op->easy) == CURLM_OK;
+    TAILQ_REMOVE(&client->idle, conn, idle);
+    ERR_clear_error();
+    (void)SSL_shutdown(conn->ssl); /* In due form, whether the peer hears it or not. */
+    client_conn_free(&conn);
 }
 
-static void client_collect(struct client *client)
+static bool conn_fits(const struct client_conn *conn, const struct client_op *op)
 {
-    int left = 0;
+    return conn->site == op->site && conn->generation == op->site->trust->generation &&
+           client_lookup_has(op, conn->peer);
+}
 
-    for (CURLMsg *message; (message = curl_multi_info_read(client->multi, &left)) != NULL;) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        CURLcode code = message->data.result; /* Gone with the handle: copied first. */
-        char *private = NULL;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-        struct client_op *op = (void *)private;
-        if (!op_again(client, op))
-            op_deliver(&op, code);
+/* The one that was used last.  One that holds anything before the request is written, be it an
+ * answer that nobody asked for (a second one; a 408 to idleness) or its end, is not used: what it
+ * holds would be taken for this request's answer. */
+static struct client_conn *conn_find(struct client *client, const struct client_op *op)
+{
+    struct client_conn *conn = TAILQ_LAST(&client->idle, client_conn_queue);
+
+    while (conn != NULL) {
+        struct client_conn *before = TAILQ_PREV(conn, client_conn_queue, idle);
+        if (conn_fits(conn, op)) {
+            TAILQ_REMOVE(&client->idle, conn, idle);
+            if (client_conn_is_quiet(conn) && client_conn_is_empty(conn))
+                return conn;
+            client_conn_free(&conn);
+        }
+        conn = before;
+    }
+    return NULL;
+}
+
+/* False: all connections are busy. */
+static bool op_begin(struct client *client, struct client_op *op)
+{
+    struct client_conn *conn = conn_find(client, op);
+
+    if (conn != NULL) {
+        client_conn_use(conn, op);
+        return true;
+    }
+    if (client->conn_count == client->connections_max) {
+        conn = TAILQ_FIRST(&client->idle); /* To elsewhere. */
+        if (conn == NULL)
+            return false;
+        conn_retire(client, conn);
+    }
+    client_conn_open(op);
+    return true;
+}
+
+/* In their order. */
+static void client_serve_waiting(struct client *client)
+{
+    for (struct client_op *op = NULL; (op = TAILQ_FIRST(&client->waiting)) != NULL;) {
+        if (client->conn_count == client->connections_max && TAILQ_EMPTY(&client->idle))
+            return;
+        TAILQ_REMOVE(&client->waiting, op, turn_link);
+        op->state = OP_DIALLING;
+        bool begun = op_begin(client, op);
+        assert(begun);
     }
 }
 
-static void client_on_readable(void *owner)
+/* As many as there are now: whose owner starts another that fails at once waits for a turn. */
+void client_settle(struct client *client)
 {
-    struct client *client = owner;
-    struct epoll_event events[EVENTS_PER_TURN];
-    int running = 0;
-
-    int count = epoll_wait(client->epoll_fd, events, EVENTS_PER_TURN, 0);
-    for (int i = 0; i < count; i++) {
-        unsigned mask = 0;
-        if (events[i].events & (EPOLLIN | EPOLLHUP))
-            mask |= CURL_CSELECT_IN;
-        if (events[i].events & EPOLLOUT)
-            mask |= CURL_CSELECT_OUT;
-        if (events[i].events & EPOLLERR)
-            mask |= CURL_CSELECT_ERR;
-        curl_multi_socket_action(client->multi, events[i].data.fd, (int)mask, &running);
-    }
-    client_collect(client);
+    if (!client->is_closing)
+        client_serve_waiting(client);
+    for (unsigned count = client->ended_count; count > 0 && client->ended_count > 0; count--)
+        op_deliver(client, TAILQ_FIRST(&client->ended));
 }
 
 static void client_on_timer(void *owner)
 {
     struct client *client = owner;
-    int running = 0;
+    int64_t now_ms = clock_monotonic_ms();
+    struct client_op *op = NULL;
+    struct client_conn *conn = NULL;
 
     client->timer = NULL; /* It fired, so it is gone. */
-    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    client_collect(client);
+    client->in_timer = true;
+    while ((op = TAILQ_FIRST(&client->due)) != NULL && op->due_ms <= now_ms)
+        op_time_out(op, now_ms);
+    while ((conn = TAILQ_FIRST(&client->idle)) != NULL && conn->idle_until_ms <= now_ms)
+        conn_retire(client, conn);
+    client_serve_waiting(client);
+    client->in_timer = false;
+    int64_t due_ms = (op = TAILQ_FIRST(&client->due)) != NULL ? op->due_ms : INT64_MAX;
+    if ((conn = TAILQ_FIRST(&client->idle)) != NULL && conn->idle_until_ms < due_ms)
+        due_ms = conn->idle_until_ms;
+    if (due_ms != INT64_MAX)
+        status_ignore(timer_set(client, due_ms), "the first one set by a timer has its memory");
+    client_settle(client);
 }
 
-static int client_on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *known)
-{
-    struct client *client = owner;
-    struct epoll_event event = {.data.fd = fd};
-
-    (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        epoll_ctl(client->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-        curl_multi_assign(client->multi, fd, NULL);
-        return 0;
-    }
-    event.events = (what & CURL_POLL_IN ? (unsigned)EPOLLIN : 0u) |
-                   (what & CURL_POLL_OUT ? (unsigned)EPOLLOUT : 0u);
-    int rc = epoll_ctl(client->epoll_fd, known == NULL ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event);
-    curl_multi_assign(client->multi, fd, client); /* Any mark that is not NULL. */
-    return rc == 0 ? 0 : -1;
-}
-
-static int client_on_timeout(CURLM *multi, long timeout_ms, void *owner)
-{
-    struct client *client = owner;
-
-    (void)multi;
-    if (client->timer != NULL)
-        loop_timer_cancel(&client->timer);
-    if (timeout_ms < 0)
-        return 0;
-    return failed(loop_timer(client->loop, timeout_ms, client_on_timer, client, &client->timer))
-               ? -1
-               : 0;
-}
-
-#define SET_MULTI(option, value)                                                                   \
-    ENSURE(curl_multi_setopt(client->multi, (option), (value)) == CURLM_OK, WHY_NO_MEMORY)
+/* --- What callers see --- */
 
 STATUS client_new(struct loop *loop, unsigned connections_max, struct client **out_client)
 {
     assert(loop != NULL);
     assert(connections_max > 0);
 
-    OWNED(client_free) struct client *client = calloc(1, sizeof *client);
+    struct client *client = calloc(1, sizeof *client);
     ENSURE(client != NULL, WHY_NO_MEMORY);
     client->loop = loop;
-    client->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    ENSURE(client->epoll_fd >= 0, WHY_IO);
-    client->multi = curl_multi_init();
-    ENSURE(client->multi != NULL, WHY_NO_MEMORY);
-    SET_MULTI(CURLMOPT_SOCKETFUNCTION, client_on_socket);
-    SET_MULTI(CURLMOPT_SOCKETDATA, client);
-    SET_MULTI(CURLMOPT_TIMERFUNCTION, client_on_timeout);
-    SET_MULTI(CURLMOPT_TIMERDATA, client);
-    SET_MULTI(CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-    SET_MULTI(CURLMOPT_MAXCONNECTS, (long)connections_max);
-    SET_MULTI(CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)connections_max);
-    TRY(loop_watch(loop, client->epoll_fd, client_on_readable, client, &client->watch));
-    *out_client = MOVE(client);
+    client->connections_max = connections_max;
+    TAILQ_INIT(&client->due);
+    TAILQ_INIT(&client->waiting);
+    TAILQ_INIT(&client->ended);
+    TAILQ_INIT(&client->idle);
+    LIST_INIT(&client->trusts);
+    LIST_INIT(&client->sites);
+    LIST_INIT(&client->lookups);
+    SLIST_INIT(&client->spare);
+    *out_client = client;
     return STATUS_OK;
+}
+
+static void op_drop(struct client_op *op)
+{
+    op_detach(op);
+    op_free(&op);
 }
 
 void client_free(struct client **client_at)
 {
     struct client *client = *client_at;
+    struct client_op *op = NULL;
+    struct client_conn *conn = NULL;
 
     if (client == NULL)
         return;
-    while (client->first != NULL) {
-        struct client_op *op = client->first;
-        client_op_free(&op);
+    client->is_closing = true;
+    while ((op = TAILQ_FIRST(&client->due)) != NULL)
+        op_drop(op);
+    while ((op = TAILQ_FIRST(&client->ended)) != NULL)
+        op_drop(op);
+    while ((conn = TAILQ_FIRST(&client->idle)) != NULL)
+        conn_retire(client, conn);
+    while ((op = SLIST_FIRST(&client->spare)) != NULL) {
+        SLIST_REMOVE_HEAD(&client->spare, spare_link);
+        op_free(&op);
     }
-    if (client->multi != NULL)
-        curl_multi_cleanup(client->multi);
-    if (client->timer != NULL)
-        loop_timer_cancel(&client->timer);
-    loop_watch_free(&client->watch);
-    if (client->epoll_fd >= 0)
-        close(client->epoll_fd);
+    if (client->pool != NULL)
+        work_pool_free(&client->pool); /* With what it still looks up. */
+    loop_timer_cancel(&client->timer);
+    client_trust_close(client);
     free(client);
     *client_at = NULL;
 }
@@ -298,31 +402,67 @@ void client_free(struct client **client_at)
 STATUS client_start(struct client *client, const struct client_request *request,
                     client_done_fn done, void *owner, struct client_op **out_op)
 {
-    OWNED(client_op_free) struct client_op *op = NULL;
-    TRY(client_op_new(request, done, owner, &op));
-    TRY(client_op_share(op, &client->sockets));
-    /* libcurl only asks for its timer here; the transfer begins on the loop's next turn. */
-    ENSURE(curl_multi_add_handle(client->multi, op->easy) == CURLM_OK, WHY_NO_MEMORY);
-    op->multi = client->multi;
-    op->link = &client->first;
-    op->next = client->first;
-    if (op->next != NULL)
-        op->next->link = &op->next;
-    client->first = op;
-    *out_op = MOVE(op);
+    struct client_op *op = NULL;
+
+    assert(request->method != NULL && request->host != NULL && request->target != NULL);
+    assert(done != NULL);
+    assert(request->total_ms > 0 && request->connect_ms > 0);
+    TRY(timer_set(client, clock_monotonic_ms() + request->total_ms));
+    TRY(op_new(client, request, done, owner, &op));
+    if (!TAILQ_EMPTY(&client->waiting) || !op_begin(client, op)) {
+        op->state = OP_WAITING;
+        TAILQ_INSERT_TAIL(&client->waiting, op, turn_link);
+    }
+    if (op->state == OP_ENDED) {
+        struct status status = timer_set(client, 0); /* Never from inside here. */
+        if (failed(status)) {
+            op_drop(op);
+            return status;
+        }
+    }
+    *out_op = op;
     return STATUS_OK;
 }
 
-void client_cancel(struct client_op **op)
+void client_cancel(struct client_op **op_at)
 {
-    client_op_free(op);
+    struct client_op *op = MOVE(*op_at);
+
+    if (op == NULL)
+        return;
+    struct client *client = op->client;
+    op_detach(op);
+    op_spare(client, op);
+    if (!TAILQ_EMPTY(&client->waiting) || client->ended_count > 0)
+        status_ignore(timer_set(client, 0), to_be_late);
+}
+
+/* --- Waiting for it --- */
+
+struct fetch {
+    struct loop *loop;
+    client_done_fn done;
+    void *owner;
+};
+
+static void fetch_on_done(void *owner, struct client_answer *answer)
+{
+    struct fetch *fetch = owner;
+
+    fetch->done(fetch->owner, answer);
+    loop_stop(fetch->loop);
 }
 
 STATUS client_fetch(const struct client_request *request, client_done_fn done, void *owner)
 {
+    OWNED(loop_free) struct loop *loop = NULL;
+    OWNED(client_free) struct client *client = NULL;
     struct client_op *op = NULL;
-    TRY(client_op_new(request, done, owner, &op));
-    CURLcode code = curl_easy_perform(op->easy);
-    op_deliver(&op, code);
+
+    TRY(loop_new(&loop));
+    TRY(client_new(loop, 1, &client));
+    struct fetch fetch = {.loop = loop, .done = done, .owner = owner};
+    TRY(client_start(client, request, fetch_on_done, &fetch, &op));
+    loop_run(loop);
     return STATUS_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base/client.h -- outbound HTTPS from the loop, by libcurl, HTTP/1.1.
+/* base/client.h -- outbound HTTPS from the loop, HTTP/1.1 over OpenSSL.
  *
  * In      one request: where to, over which checked addresses, with which trust, by when.
  * Out     the answer, or what is known of why there is none: not a byte was sent, or some were.
@@ -54,9 +54,11 @@ struct client_request {
     const char *authorities; /* PEM bundle; NULL: the system's. */
     const char *certificate; /* Client certificate and key, PEM paths; NULL: none. */
     const char *key;
-    const struct tls_pem *identity; /* Instead of the three, from memory; copied; or NULL. */
-    const char *pins;               /* "sha256//…;sha256//…" of the SPKI, or NULL. */
-    bool tls13_only;                /* Otherwise TLS 1.2 and up. */
+    /* Instead of the three, from memory; or NULL.  Borrowed while the client lives: what is in it
+     * may be exchanged between requests, with another generation. */
+    const struct tls_pem *identity;
+    const char *pins; /* "sha256//…;sha256//…" of the SPKI, or NULL. */
+    bool tls13_only;  /* Otherwise TLS 1.2 and up. */
     int64_t connect_ms;
     int64_t total_ms;
     size_t answer_bytes_max; /* Of the body; headers are bounded at 64 KiB. */
@@ -66,7 +68,7 @@ struct client_request {
 struct client_answer {
     enum client_result result;
     enum client_trouble trouble;
-    const char *trouble_text; /* libcurl's words, for a log; never a body. */
+    const char *trouble_text; /* For a log; OpenSSL's words among it, never the peer's. */
     int status;
     /* In the order received, names in lower case; header_count pairs. */
     const struct client_header *headers;
@@ -82,9 +84,7 @@ struct client_header {
 
 typedef void (*client_done_fn)(void *owner, struct client_answer *answer);
 
-/* Once per process, before any client: global set-up with wiping allocators. */
-STATUS client_global_open(void);
-
+/* At most `connections_max` of them, kept ones too; what finds all busy waits for its turn. */
 STATUS client_new(struct loop *loop, unsigned connections_max, struct client **out_client);
 /* Cancels what is under way (done is not called). */
 void client_free(struct client **client);

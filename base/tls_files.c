@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@
 #define FILE_BYTES_MAX   (256u * 1024u)
 #define READ_BYTES       4096u
 #define CERTIFICATES_MAX 512u /* Of one file. */
+
+static atomic_uint_fast64_t readings;
 
 static const char not_certificate[] = "is not a usable certificate";
 static const char not_key[] = "is not the certificate's private key";
@@ -107,6 +110,7 @@ STATUS tls_files_read(const struct tls_files *files, struct tls_pem *out_pem, ch
     TRY(file_read(files->key, &pem.key, error, error_size));
     if (files->authorities != NULL)
         TRY(file_read(files->authorities, &pem.authorities, error, error_size));
+    pem.generation = atomic_fetch_add(&readings, 1) + 1;
     *out_pem = pem;
     pem = (struct tls_pem){0};
     return STATUS_OK;

@@ -25,6 +25,7 @@ struct tls_files {
 
 /* The files' bytes; the key's are wiped as a buffer's are. */
 struct tls_pem {
+    uint64_t generation; /* Of no other reading in this process. */
     struct buffer certificate;
     struct buffer key;
     struct buffer authorities;

@@ -57,13 +57,6 @@ static void frees_begin_to_wipe(void)
 {
 }
 
-void wipe_free(void *memory)
-{
-    if (memory != NULL)
-        explicit_bzero(memory, malloc_usable_size(memory));
-    free(memory);
-}
-
 #else
 
 /* glibc's own, by the name that it has for those who stand in for it. */
@@ -71,19 +64,12 @@ extern void __libc_free(void *memory);
 
 static atomic_bool frees_wipe;
 
-/* The names and values of HTTP/2's headers, and much in libcurl and OpenSSL, are allocations of
+/* The names and values of HTTP/2's headers, and much in OpenSSL, are allocations of
  * their own, which nobody could wipe but here. */
 void free(void *memory)
 {
     if (memory != NULL && atomic_load_explicit(&frees_wipe, memory_order_relaxed))
         sodium_memzero(memory, malloc_usable_size(memory));
-    __libc_free(memory);
-}
-
-void wipe_free(void *memory)
-{
-    if (memory != NULL)
-        explicit_bzero(memory, malloc_usable_size(memory));
     __libc_free(memory);
 }
 

@@ -25,7 +25,4 @@ bool wipe_is_in_force(void);
  * http_server_new(). */
 void wipe_set_up(void);
 
-/* Wipes and frees, once, whatever free() does.  Accepts NULL. */
-void wipe_free(void *memory);
-
 #endif

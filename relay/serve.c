@@ -356,7 +356,6 @@ static STATUS open_all(struct serve *serve)
     TRY(confine(serve));
     health_register(&relay->metrics);
     snprintf(serve->error, sizeof serve->error, "memory ran out");
-    TRY(client_global_open());
     TRY(loop_new(&relay->loop));
     TRY(open_state(serve));
     TRY(open_parts(serve));

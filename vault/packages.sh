@@ -14,7 +14,7 @@ libssl-dev           -           TLS, X.509, AES-GCM, HMAC
 libsodium-dev        -           guarded memory, Ed25519
 librocksdb-dev       -           the store
 libh2o-evloop-dev    -           the HTTP server
-libcurl4-openssl-dev -           the way out to gateways
+libcurl4-openssl-dev -           the clients of tests
 libyaml-dev          -           configuration
 libseccomp-dev       -           filters of system calls
 libp11-kit-dev       -           the header of PKCS#11, for modules of HSMs

@@ -25,7 +25,6 @@ Test(confine, the_relay_listens_dials_and_keeps_its_store_and_does_nothing_else)
                                       "a UDP socket",
                                       "a Unix socket",
                                       "a netlink socket for routes",
-                                      "a socket pair",
                                       "connect",
                                       "bind",
                                       "listen",

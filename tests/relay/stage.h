@@ -321,7 +321,6 @@ static void stage_open(void)
     stage.app = pki_issue(
         stage.pki, &(struct pki_subject){.name = "shop", .alt = "URI:urn:shop", .client = true});
     cr_assert(!failed(secret_pool_open(64)));
-    cr_assert(!failed(client_global_open()));
     cr_assert(!failed(loop_new(&relay->loop)));
     cr_assert(!failed(tls_server_new(stage.relay_files.certificate, stage.relay_files.key,
                                      pki_authority(stage.pki), &stage.tls, error, sizeof error)),

@@ -139,7 +139,7 @@ enum cli_exit daemon_open(const struct cli_arguments *arguments, struct daemon *
     if (path == NULL || path[0] == '\0')
         path = CONFIG_DEFAULT;
     OWNED(daemon_free) struct daemon *daemon = calloc(1, sizeof *daemon);
-    if (daemon == NULL || failed(client_global_open())) {
+    if (daemon == NULL) {
         say_error("there is not enough memory");
         return CLI_UNREACHABLE;
     }
