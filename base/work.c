@@ -13,6 +13,7 @@
 #include "base/own.h"
 
 #define THREAD_COUNT_MAX 64u
+#define PACED_SIZE       3u /* Jobs of a round that the next one is paced by. */
 
 /* First in, first out. */
 struct work_list {
@@ -25,7 +26,9 @@ struct work_pool {
     void *owner;
     unsigned queue_max;
     int64_t pace_us;
-    int64_t round_us; /* When the last round began; the worker's alone. */
+    /* Of run_all's last round; the worker's alone. */
+    int64_t round_us;
+    unsigned round_size;
 
     /* Shared, under the lock. */
     pthread_mutex_t lock;
@@ -70,13 +73,14 @@ static void wait_for_round(struct work_pool *pool)
 {
     int64_t left_us = pool->round_us + pool->pace_us - clock_monotonic_us();
 
-    if (left_us > 0 && !pool->ending) {
+    if (left_us > 0 && pool->round_size >= PACED_SIZE && !pool->ending) {
         struct timespec left = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000};
         unlock(pool);
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &left, NULL);
         lock(pool);
     }
     pool->round_us = clock_monotonic_us();
+    pool->round_size = pool->waiting_count;
 }
 
 /* Waits for work: the next job, or with run_all everything there is.  NULL when the pool ends. */

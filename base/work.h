@@ -31,9 +31,9 @@ struct work_options {
     unsigned thread_count;
     unsigned queue_max;
     work_run_all_fn run_all; /* NULL, or thread_count must be 1. */
-    /* Of run_all: from the start of one round to that of the next at least.  Who comes while
-     * others are served waits that long, and many share what a round costs; after a pause nobody
-     * waits.  0: each round takes what is there. */
+    /* Of run_all: from the start of a round of more than two jobs to that of the next at least, so
+     * that where many come many share what a round costs; where few come nobody waits.  0: each
+     * round takes what is there. */
     int64_t pace_us;
     void *owner; /* For run_all. */
 };

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -30,6 +31,7 @@ static unsigned batch_count;
 static unsigned batch_size_max;
 static int64_t batch_us[JOB_COUNT]; /* When each began. */
 static int64_t pace_us;
+static atomic_uint begun;
 
 static void job_run(struct work *work)
 {
@@ -56,6 +58,7 @@ static void run_list(void *owner, struct work *list)
 {
     unsigned size = 0;
     batch_us[batch_count] = clock_monotonic_us();
+    atomic_fetch_add(&begun, 1);
     for (struct work *work = list; work != NULL; work = work->next, size++)
         job_run(work);
     batch_count++;
@@ -176,26 +179,34 @@ static void job_follow(struct work *work)
         cr_assert_eq(submit(1), WHY_NONE);
 }
 
-static void job_follow_with_two(struct work *work)
+static void job_bring_two(struct work *work)
 {
     job_done(work);
-    cr_assert_eq(submit(1), WHY_NONE);
-    cr_assert_eq(submit(2), WHY_NONE);
+    for (unsigned i = 4; i <= 5; i++)
+        cr_assert_eq(submit(i), WHY_NONE);
 }
 
-Test(work, begins_rounds_at_their_pace_and_one_after_a_pause_at_once)
+Test(work, begins_a_round_at_its_pace_only_behind_one_of_many)
 {
     pace_us = 500000;
     open_pool(1, JOB_COUNT, run_list);
-    home_expected = 3;
-    jobs[0] = (struct job){.work = {.done = job_follow_with_two}};
-    int64_t begun_us = clock_monotonic_us();
-    cr_assert(!failed(work_submit(pool, &jobs[0].work)));
+    pthread_mutex_lock(&gate);
+    cr_assert_eq(submit(0), WHY_NONE);
+    while (atomic_load(&begun) == 0)
+        (void)sched_yield();
+    for (unsigned i = 1; i <= 3; i++)
+        cr_assert_eq(submit(i), WHY_NONE);
+    jobs[3].work.done = job_bring_two;
+    pthread_mutex_unlock(&gate);
+    home_expected = 6;
     loop_run(loop);
-    cr_assert_lt(batch_us[0] - begun_us, pace_us);
-    cr_assert_geq(batch_us[1] - batch_us[0], pace_us);
-    cr_assert_eq(batch_count, 2u, "both that waited shared a round");
-    cr_assert_eq(batch_size_max, 2u);
+    home_expected = 7;
+    cr_assert_eq(submit(6), WHY_NONE);
+    loop_run(loop);
+    cr_assert_eq(batch_count, 4u);
+    cr_expect_lt(batch_us[1] - batch_us[0], pace_us, "behind one alone");
+    cr_expect_geq(batch_us[2] - batch_us[1], pace_us, "behind three");
+    cr_expect_lt(batch_us[3] - batch_us[2], pace_us, "behind two");
 }
 
 Test(work, takes_a_new_job_from_within_done)
