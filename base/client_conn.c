@@ -22,6 +22,9 @@ static void conn_on_readable(void *owner);
 static void conn_hang_up(struct client_conn *conn)
 {
     loop_watch_free(&conn->watch);
+    /* Else OpenSSL takes the end for a sign that its session is no good. */
+    if (conn->ssl != NULL)
+        SSL_set_shutdown(conn->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(conn->ssl);
     conn->ssl = NULL;
     if (conn->fd >= 0)
