@@ -1,6 +1,6 @@
 # What has threads, or hands something from one to another: these run under ThreadSanitizer.
 set(TSAN_UNITS base/secret base/encode base/log base/metrics base/db base/db_backup base/backup
-  base/loop base/work base/supervise base/http base/http_flood base/client policies/audit_log
+  base/loop base/work base/supervise base/http base/http_flood base/client base/client_conn base/client_deadline policies/audit_log
   policies/signer policies/signer_process relay/ledger relay/vault_epoch relay/sandbox/gateway
   vault/store vault/keeper_verify vault/cli/probe)
 
@@ -40,9 +40,15 @@ unit_test(base/http_flood base_net test_support)
 unit_test(base/http_turns base_net)
 unit_test(base/wipe base_net test_support)
 unit_test(base/client base_net)
+unit_test(base/client_body base_net)
+unit_test(base/client_conn base_net test_support)
+unit_test(base/client_deadline base_net test_support)
+unit_test(base/client_trust base_net test_support)
 unit_test(keys/source keys)
 unit_test(keys/pkcs11 keys_pkcs11)
-target_compile_definitions(keys_pkcs11_test PRIVATE ODD_HSM="$<TARGET_FILE:odd_hsm>")
+if(TARGET keys_pkcs11_test)
+  target_compile_definitions(keys_pkcs11_test PRIVATE ODD_HSM="$<TARGET_FILE:odd_hsm>")
+endif()
 unit_test(keys/seal keys)
 unit_test(keys/kdf keys PkgConfig::OPENSSL)
 unit_test(keys/permutation keys PkgConfig::OPENSSL)
