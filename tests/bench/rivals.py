@@ -7,6 +7,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -270,7 +271,7 @@ class Nginx:
             with open(os.path.join(self.folder, "error.log"), encoding="utf-8") as file:
                 raise AssertionError(f"nginx ended: {file.read()[-1000:]}")
         try:
-            with harness.socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return len(self.pids()) > 1
         except OSError:
             return False
