@@ -197,17 +197,37 @@ uint32_t random_below(uint32_t bound)
     return value % bound;
 }
 
-void random_id(const char *prefix, char *out, size_t out_size)
+static void id_write(const char *prefix, const uint8_t bytes[static 16], char *out, size_t out_size)
 {
     assert(prefix != NULL);
     assert(out != NULL);
     size_t prefix_size = strlen(prefix);
+
     assert(out_size > prefix_size + ENCODE_BASE62_CHARS);
-    uint8_t bytes[16];
-    random_bytes(bytes, sizeof bytes);
     memcpy(out, prefix, prefix_size);
     encode_base62(bytes, out + prefix_size);
+}
+
+void random_id(const char *prefix, char *out, size_t out_size)
+{
+    uint8_t bytes[16];
+
+    random_bytes(bytes, sizeof bytes);
+    id_write(prefix, bytes, out, out_size);
     sodium_memzero(bytes, sizeof bytes);
+}
+
+void random_ordered_id(const char *prefix, char *out, size_t out_size)
+{
+    static _Thread_local uint64_t last; /* Where the clock was set back, it counts on. */
+    uint64_t now = (uint64_t)clock_now_ms() << 16;
+    uint8_t bytes[16];
+
+    last = now > last ? now : last + 1;
+    for (unsigned i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(last >> (56 - 8 * i));
+    random_bytes(bytes + 8, sizeof bytes - 8);
+    id_write(prefix, bytes, out, out_size);
 }
 
 static struct timespec clock_read(clockid_t clock)

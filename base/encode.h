@@ -41,6 +41,10 @@ uint32_t random_below(uint32_t bound);
 
 /* prefix + 22 characters of base62; `out_size` must hold it. */
 void random_id(const char *prefix, char *out, size_t out_size);
+/* The same, by its bytes behind all that this thread made before: 48 bits of milliseconds and 16
+ * that count, as a UUID of version 7 has them (RFC 9562), then 64 random ones.  Rows under such ids
+ * lie one behind the other. */
+void random_ordered_id(const char *prefix, char *out, size_t out_size);
 
 /* Wall clock, UTC, milliseconds since 1970. */
 int64_t clock_now_ms(void);

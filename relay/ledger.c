@@ -38,10 +38,10 @@ const struct audit_families ledger_audit_families = {.entries = LEDGER_AUDIT_ENT
                                                      .state = LEDGER_AUDIT_STATE};
 
 const struct db_family ledger_families[LEDGER_FAMILY_COUNT] = {
-    [LEDGER_SUBMISSIONS] = {.name = "submissions", .random_keys = true},
-    [LEDGER_OPEN] = {.name = "open", .random_keys = true}, /* Walked at start, and small. */
+    [LEDGER_SUBMISSIONS] = {.name = "submissions"}, /* Keys are of random_ordered_id(). */
+    [LEDGER_OPEN] = {.name = "open"},               /* The same. */
     [LEDGER_KEYS] = {.name = "keys", .random_keys = true},
-    [LEDGER_SETTLEMENTS] = {.name = "settlements", .random_keys = true}, /* As those. */
+    [LEDGER_SETTLEMENTS] = {.name = "settlements"}, /* The same. */
     [LEDGER_AUDIT_ENTRIES] = {.name = "audit_entries"},
     [LEDGER_AUDIT_CHECKPOINTS] = {.name = "audit_checkpoints"},
     [LEDGER_AUDIT_STATE] = {.name = "audit_state"},

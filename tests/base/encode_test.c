@@ -237,6 +237,28 @@ Test(random, makes_ids_of_a_prefix_and_22_characters)
     cr_assert(strcmp(one, two) != 0);
 }
 
+Test(ids, that_are_ordered_are_so_by_their_bytes_and_by_time)
+{
+    char before[64] = "";
+    char id[64];
+    uint8_t bytes[16];
+
+    int64_t begun_ms = clock_now_ms();
+    for (unsigned i = 0; i < 200000; i++) {
+        random_ordered_id("sub_", id, sizeof id);
+        cr_assert_gt(strcmp(id, before), 0, "%s behind %s", id, before);
+        memcpy(before, id, sizeof before);
+    }
+    cr_assert(!failed(decode_base62(id + 4, bytes)));
+    int64_t ms = 0;
+    for (unsigned i = 0; i < 6; i++)
+        ms = ms << 8 | bytes[i];
+    /* More than 65536 in a millisecond borrow from the next. */
+    cr_expect(ms >= begun_ms && ms <= clock_now_ms() + 4, "%lld", (long long)ms);
+    random_ordered_id("sub_", before, sizeof before);
+    cr_expect_str_neq(id + 14, before + 14, "64 bits are random");
+}
+
 Test(clock, agrees_with_itself_and_moves_on)
 {
     int64_t ms = clock_now_ms();
