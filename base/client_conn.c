@@ -185,7 +185,7 @@ static void conn_shake(struct client_conn *conn)
             loop_watch_writable(conn->watch, conn_on_writable);
             return;
         }
-        client_trust_explain(conn->ssl, text);
+        client_trust_explain(conn, text);
     } else if (client_trust_judge(conn, text)) {
         conn_begin_request(conn);
         return;

@@ -48,7 +48,9 @@ struct client_trust {
     bool tls13_only;
     unsigned site_count; /* That refer to it. */
 
-    SSL_CTX *context;    /* NULL: to be made. */
+    SSL_CTX *context; /* NULL: to be made. */
+    int64_t made_ms;
+    bool is_doubted;     /* A handshake under it failed. */
     uint64_t generation; /* Of the context: a connection of another is not used again. */
     uint64_t identity_generation;
     struct tls_stamp stamp; /* Of the files that were read. */
@@ -164,7 +166,7 @@ void client_settle(struct client *client);
 
 /* client_conn.c: makes one for `op`, to one of its addresses. */
 void client_conn_open(struct client_op *op);
-/* The next address; there is none: it ends. */
+/* The next address; without one it ends. */
 void client_conn_dial(struct client_conn *conn);
 /* Writes the request of `op` over one that is idle and quiet. */
 void client_conn_use(struct client_conn *conn, struct client_op *op);
@@ -172,15 +174,13 @@ void client_conn_use(struct client_conn *conn, struct client_op *op);
 bool client_conn_is_quiet(struct client_conn *conn);
 /* Not a byte of a record to come either: it may be used again. */
 bool client_conn_is_empty(struct client_conn *conn);
-/* Accepts NULL; leaves NULL. */
 void client_conn_free(struct client_conn **conn);
 
-/* client_lookup.c: looks up the host; client_conn_dial() follows. */
+/* client_lookup.c: client_conn_dial() follows. */
 void client_lookup_start(struct client_op *op);
 /* Takes the next of `op->addresses`; false when there is none, or it is no address. */
 bool client_lookup_next(struct client_op *op, struct sockaddr_storage *out_address,
                         socklen_t *out_size, char out_text[static INET6_ADDRSTRLEN]);
-/* How many are left. */
 unsigned client_lookup_count(const struct client_op *op);
 bool client_lookup_has(const struct client_op *op, const char *address);
 
@@ -194,7 +194,7 @@ void client_trust_close(struct client *client);
 bool client_trust_ssl(struct client_conn *conn, int64_t now_ms, char text[static CLIENT_TEXT_SIZE]);
 /* After the handshake: is it whom we want?  False: `text` says why not. */
 bool client_trust_judge(struct client_conn *conn, char text[static CLIENT_TEXT_SIZE]);
-/* In OpenSSL's words. */
-void client_trust_explain(const SSL *ssl, char text[static CLIENT_TEXT_SIZE]);
+/* Why a handshake failed, in OpenSSL's words. */
+void client_trust_explain(struct client_conn *conn, char text[static CLIENT_TEXT_SIZE]);
 
 #endif

@@ -126,13 +126,16 @@ static bool use_identity(const struct tls_pem *identity, SSL_CTX *context,
 }
 
 /* Makes its context, or leaves none. */
-static void trust_make(struct client_trust *trust, char text[static CLIENT_TEXT_SIZE])
+static void trust_make(struct client_trust *trust, int64_t now_ms,
+                       char text[static CLIENT_TEXT_SIZE])
 {
     SSL_CTX *context OWNED(context_free) = SSL_CTX_new(TLS_client_method());
 
     SSL_CTX_free(trust->context);
     trust->context = NULL;
     trust->generation++;
+    trust->made_ms = now_ms;
+    trust->is_doubted = false;
     ERR_clear_error();
     if (context == NULL || !set_protocol(context, trust->tls13_only)) {
         explain("TLS cannot be set up", text);
@@ -143,6 +146,14 @@ static void trust_make(struct client_trust *trust, char text[static CLIENT_TEXT_
         trust->context = MOVE(context);
 }
 
+/* OpenSSL may read authorities without a word while memory runs out, and not know them later: it is
+ * made anew for who fails under it, though not for each. */
+static bool is_good(const struct client_trust *trust, int64_t now_ms)
+{
+    return trust->context != NULL &&
+           !(trust->is_doubted && now_ms - trust->made_ms >= LOOK_EVERY_MS);
+}
+
 /* Files that changed are read anew, for connections that are made from now on. */
 static void trust_refresh(struct client_trust *trust, int64_t now_ms,
                           char text[static CLIENT_TEXT_SIZE])
@@ -151,15 +162,15 @@ static void trust_refresh(struct client_trust *trust, int64_t now_ms,
 
     trust->looked_ms = now_ms;
     if (trust->identity != NULL) {
-        if (trust->context == NULL || trust->identity_generation != trust->identity->generation)
-            trust_make(trust, text);
+        if (!is_good(trust, now_ms) || trust->identity_generation != trust->identity->generation)
+            trust_make(trust, now_ms, text);
         trust->identity_generation = trust->identity->generation;
         return;
     }
     struct tls_files files = files_of(trust);
     tls_files_stamp(&files, &stamp);
-    if (trust->context == NULL || memcmp(&stamp, &trust->stamp, sizeof stamp) != 0)
-        trust_make(trust, text);
+    if (!is_good(trust, now_ms) || memcmp(&stamp, &trust->stamp, sizeof stamp) != 0)
+        trust_make(trust, now_ms, text);
     trust->stamp = stamp;
 }
 
@@ -413,9 +424,9 @@ static bool pin_fits(const char *pins, X509 *certificate)
     return false;
 }
 
-void client_trust_explain(const SSL *ssl, char text[static CLIENT_TEXT_SIZE])
+void client_trust_explain(struct client_conn *conn, char text[static CLIENT_TEXT_SIZE])
 {
-    long verdict = SSL_get_verify_result(ssl);
+    long verdict = SSL_get_verify_result(conn->ssl);
     const char *reason = ERR_reason_error_string(ERR_peek_error());
 
     if (verdict != X509_V_OK)
@@ -423,6 +434,7 @@ void client_trust_explain(const SSL *ssl, char text[static CLIENT_TEXT_SIZE])
     (void)snprintf(text, CLIENT_TEXT_SIZE, "TLS failed: %s",
                    reason == NULL ? "the connection ended" : reason);
     ERR_clear_error();
+    conn->site->trust->is_doubted = true;
 }
 
 bool client_trust_judge(struct client_conn *conn, char text[static CLIENT_TEXT_SIZE])
@@ -433,7 +445,7 @@ bool client_trust_judge(struct client_conn *conn, char text[static CLIENT_TEXT_S
 
     /* OpenSSL has seen to it, of a resumed session too; this is the second of two checks. */
     if (certificate == NULL || SSL_get_verify_result(conn->ssl) != X509_V_OK) {
-        client_trust_explain(conn->ssl, text);
+        client_trust_explain(conn, text);
         return false;
     }
     if (conn->site->pins != NULL && !pin_fits(conn->site->pins, certificate)) {
