@@ -236,6 +236,7 @@ Test(client_deadline, of_those_who_wait_is_not_touched_by_one_that_is_given_up)
 
     host_start(serve_part, 1);
     struct client_request request = request_to("/part");
+    request.total_ms = request.connect_ms = 4 * PATIENCE_MS; /* No deadline sets them going. */
     ops[0] = start(&request, &kept[0]);
     request.target = "/whole";
     for (unsigned i = 1; i < 4; i++)
@@ -248,6 +249,22 @@ Test(client_deadline, of_those_who_wait_is_not_touched_by_one_that_is_given_up)
     cr_expect_eq(kept[3].result, CLIENT_ANSWERED);
     cr_expect_eq(answered(), 2u);
     nothing_left();
+    host_stop();
+}
+
+Test(client_deadline, of_one_who_waits_comes_before_one_who_comes_later)
+{
+    host_start(serve_part, 1);
+    struct client_request request = request_to("/part");
+    struct client_op *op = start(&request, &kept[0]);
+    request.target = "/whole";
+    (void)start(&request, &kept[1]);
+    run_until_signal(&host.signals, 1);
+    client_cancel(&op);              /* A connection is free now, */
+    (void)start(&request, &kept[2]); /* though not for this one. */
+    run_until(&kept_count, 2);
+    cr_expect_eq(kept[1].order, 0u);
+    cr_expect_eq(kept[2].order, 1u);
     host_stop();
 }
 

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -31,7 +32,7 @@
 #define HOST            "gateway.test"
 #define PATIENCE_MS     10000
 #define REQUEST_ROOM    65536u
-#define CONNECTIONS_MAX 64u
+#define CONNECTIONS_MAX 8192u
 
 struct peer;
 typedef void (*peer_fn)(struct peer *peer);
@@ -167,6 +168,8 @@ static void *peer_run(void *owner)
 
 static void *host_run(void *unused)
 {
+    const int yes = 1;
+
     (void)unused;
     for (unsigned index = 0; index < CONNECTIONS_MAX; index++) {
         int fd = accept(host.fd, NULL, NULL);
@@ -175,6 +178,7 @@ static void *host_run(void *unused)
         struct peer *peer = calloc(1, sizeof *peer);
         cr_assert(peer != NULL);
         peer->fd = fd;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
         peer->index = index;
         peer->serve = host.serve;
         peer->is_silent = host.is_silent;
@@ -312,7 +316,8 @@ __attribute__((unused)) static void run_until_signal(const atomic_uint *signals,
     cr_assert_geq(atomic_load(signals), least, "in time");
 }
 
-static void ask_with(const struct client_request *request, struct kept *kept)
+__attribute__((unused)) static void ask_with(const struct client_request *request,
+                                             struct kept *kept)
 {
     memset(kept, 0, sizeof *kept);
     (void)start(request, kept);
