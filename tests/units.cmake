@@ -1,6 +1,7 @@
 # What has threads, or hands something from one to another: these run under ThreadSanitizer.
 set(TSAN_UNITS base/secret base/encode base/log base/metrics base/db base/db_backup base/backup
-  base/loop base/work base/supervise base/http base/http_flood base/client base/client_conn base/client_deadline policies/audit_log
+  base/loop base/work base/supervise base/http base/http_flood base/client base/client_conn base/client_deadline base/client_storm
+  policies/audit_log
   policies/signer policies/signer_process relay/ledger relay/vault_epoch relay/sandbox/gateway
   vault/store vault/keeper_verify vault/cli/probe)
 
@@ -44,6 +45,7 @@ unit_test(base/client_body base_net)
 unit_test(base/client_conn base_net test_support)
 unit_test(base/client_deadline base_net test_support)
 unit_test(base/client_trust base_net test_support)
+unit_test(base/client_storm base_net test_support)
 unit_test(base/client_memory base_net test_support failing_alloc)
 unit_test(keys/source keys)
 unit_test(keys/pkcs11 keys_pkcs11)
