@@ -125,7 +125,7 @@ static bool use_identity(const struct tls_pem *identity, SSL_CTX *context,
     return !failed(tls_files_use(identity, &names, context, text, CLIENT_TEXT_SIZE));
 }
 
-/* Makes its context, or leaves none. */
+/* Makes its context, or leaves none: then no connection is made, and those that there are stay. */
 static void trust_make(struct client_trust *trust, int64_t now_ms,
                        char text[static CLIENT_TEXT_SIZE])
 {
@@ -133,7 +133,6 @@ static void trust_make(struct client_trust *trust, int64_t now_ms,
 
     SSL_CTX_free(trust->context);
     trust->context = NULL;
-    trust->generation++;
     trust->made_ms = now_ms;
     trust->is_doubted = false;
     ERR_clear_error();
@@ -142,8 +141,10 @@ static void trust_make(struct client_trust *trust, int64_t now_ms,
         return;
     }
     if (trust->identity != NULL ? use_identity(trust->identity, context, text)
-                                : use_files(trust, context, text))
+                                : use_files(trust, context, text)) {
         trust->context = MOVE(context);
+        trust->generation++;
+    }
 }
 
 /* OpenSSL may read authorities without a word while memory runs out, and not know them later: it is
