@@ -295,6 +295,15 @@ Test(client_trust, changes_with_its_files)
     cr_expect_str_eq(shown[0], "one");
     cr_expect_str_eq(shown[1], "two");
     cr_expect_eq(host.resumed, 0u, "nothing of before is resumed");
+    file_take_place(two.key, one.certificate);
+    trust->looked_ms -= 2000;
+    expect_answer(&request, "over the connection that there is");
+    cr_expect_eq(host.connections, 2u);
+    request.addresses = "127.0.0.2";
+    expect_refusal(&request, "another, while the file is no good");
+    file_take_place(two.certificate, one.certificate);
+    expect_answer(&request, "another, once it is");
+    cr_expect_eq(host.connections, 4u, "of which one got no further than to be dialled");
     host_stop();
 }
 
