@@ -167,7 +167,7 @@ Test(client_conn, that_is_idle_for_long_is_closed_in_due_form)
 
     host_start(serve_until_notified, 4);
     struct client_request request = request_to("/once");
-    request.total_ms = 300;
+    request.total_ms = 2000;
     ask_with(&request, &kept);
     struct client_conn *conn = TAILQ_FIRST(&client->idle);
     cr_assert(conn != NULL);

@@ -5,7 +5,7 @@
 #include "base/client_inside.h"
 #include "tests/base/client_peer.h"
 
-#define LATE_MS 400 /* For a machine that has much else to do; asked of each wait. */
+#define LATE_MS 1500 /* For a machine that has much else to do; asked of each wait. */
 #define COUNT   32u
 
 TestSuite(client_deadline, .timeout = 60);
@@ -30,11 +30,13 @@ static void nothing_left(void)
 
 Test(client_deadline, of_each_is_kept_with_many_under_way)
 {
+    int64_t due_ms[COUNT];
+
     host_start(serve_silence, COUNT);
     for (unsigned i = 0; i < COUNT; i++) {
         struct client_request request = request_to("/silent");
         request.total_ms = 150 + 20 * ((i * 7) % COUNT); /* In no order. */
-        (void)start(&request, &kept[i]);
+        due_ms[i] = start(&request, &kept[i])->total_due_ms;
     }
     run_until(&kept_count, COUNT);
     for (unsigned i = 0; i < COUNT; i++) {
@@ -42,7 +44,8 @@ Test(client_deadline, of_each_is_kept_with_many_under_way)
         cr_expect_geq(kept[i].duration_ms, total_ms - 1, "%u", i);
         cr_expect_lt(kept[i].duration_ms, total_ms + LATE_MS, "%u", i);
         cr_expect_eq(kept[i].trouble, CLIENT_TROUBLE_TIMEOUT);
-        cr_expect_eq(kept[i].order, (i * 7) % COUNT, "the soonest first");
+        for (unsigned k = 0; k < COUNT; k++)
+            cr_expect(due_ms[k] >= due_ms[i] || kept[k].order < kept[i].order, "the soonest first");
     }
     cr_expect_eq(client->conn_count, 0u);
     nothing_left();
@@ -54,15 +57,15 @@ Test(client_deadline, of_what_waits_for_a_connection_is_kept)
     host_start(serve_silence, 2);
     for (unsigned i = 0; i < 6; i++) {
         struct client_request request = request_to("/silent");
-        request.total_ms = i < 2 ? 600 : 200;
+        request.total_ms = i < 2 ? 1800 : 200;
         (void)start(&request, &kept[i]);
     }
     run_until(&kept_count, 6);
     for (unsigned i = 0; i < 6; i++) {
         cr_expect_eq(kept[i].result, i < 2 ? CLIENT_NO_ANSWER : CLIENT_NOT_SENT);
         cr_expect_eq(kept[i].trouble, CLIENT_TROUBLE_TIMEOUT);
-        cr_expect_geq(kept[i].duration_ms, i < 2 ? 599 : 199);
-        cr_expect_lt(kept[i].duration_ms, (i < 2 ? 600 : 200) + LATE_MS);
+        cr_expect_geq(kept[i].duration_ms, i < 2 ? 1799 : 199);
+        cr_expect_lt(kept[i].duration_ms, (i < 2 ? 1800 : 200) + LATE_MS);
     }
     cr_expect_eq(host.requests, 2u);
     nothing_left();
