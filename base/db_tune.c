@@ -20,6 +20,7 @@
 
 #define TUNE_MEMTABLE_BYTES_MAX (256u << 20) /* Of all families together. */
 #define TUNE_BLOOM_BITS         10.0
+#define TUNE_PARTITION_BYTES    (16u << 10)
 
 /* What a kill leaves at the end of the log is a record cut short: a write that nobody was told of.
  * "Absolute consistency" (1) would refuse such a store, and "point in time" (2) would silently
@@ -82,6 +83,15 @@ rocksdb_options_t *db_tune_family(const struct db_family *family, rocksdb_cache_
         rocksdb_block_based_options_set_filter_policy(
             blocks, rocksdb_filterpolicy_create_bloom_full(TUNE_BLOOM_BITS));
     rocksdb_block_based_options_set_whole_key_filtering(blocks, 1);
+    if (family->random_keys) {
+        /* Files that are merged into one have a filter and an index of megabytes: in one piece they
+         * do not fit into a shard of the cache, and each look-up would read them again. */
+        rocksdb_block_based_options_set_index_type(
+            blocks, rocksdb_block_based_table_index_type_two_level_index_search);
+        rocksdb_block_based_options_set_partition_filters(blocks, 1);
+        rocksdb_block_based_options_set_metadata_block_size(blocks, TUNE_PARTITION_BYTES);
+        rocksdb_block_based_options_set_pin_top_level_index_and_filter(blocks, 1);
+    }
     rocksdb_options_set_block_based_table_factory(made, blocks);
 
     if (family->random_keys) {

@@ -10,6 +10,7 @@ LOG_BLOCK = 32768
 LOG_HEADER = 7
 DELETION_OF_FAMILY, VALUE_OF_FAMILY = 4, 5
 MAGIC = 0x88e241b785f4cff7
+TWO_LEVELS = b"\2\0\0\0"  # Of an index: one of parts.
 
 
 def _varint(data, at):
@@ -74,7 +75,10 @@ def table(path):
         if key == b"rocksdb.properties":
             properties = dict(_block(data, _handle(value)[0]))
     rows = {}
-    for handle in _index(data, index):
+    handles = list(_index(data, index))
+    if properties[b"rocksdb.block.based.table.index.type"] == TWO_LEVELS:
+        handles = [handle for part in handles for handle in _index(data, part)]
+    for handle in handles:
         for key, value in _block(data, handle):
             rows.setdefault(key[:-8], []).append(value)
     return properties[b"rocksdb.column.family.name"].decode(), rows
