@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/db_tune.h"
 
+#include <sys/resource.h>
+
 #include "base/own.h"
 
 /* Families of random keys.  Their memtables are hash tables (limits.md 3), sorted when they are
@@ -34,12 +36,25 @@
 #define TUNE_INFO_LOG_SILENT 6
 
 /* Each start makes table files of what the log holds, and small ones whose keys count upwards are
- * not merged for long: they must not use up a process's descriptors. */
-#define TUNE_FILES_OPEN_MAX 512
+ * not merged for long: they must not use up a process's descriptors.  But one that is not open is
+ * opened for each look-up, which costs ten of them. */
+#define TUNE_FILES_OPEN_LEAST 512u
+#define TUNE_FILES_OPEN_MOST  8192u
 
 /* A manifest holds the first and last key of each table, also of those that are gone.  With this
  * bound RocksDB writes it anew often, a few kilobytes each time, and db_purge.c can make it. */
 #define TUNE_MANIFEST_BYTES_MAX 4096
+
+/* Half of what the process may have. */
+static int files_open_max(void)
+{
+    struct rlimit limit = {0};
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 < TUNE_FILES_OPEN_LEAST)
+        return (int)TUNE_FILES_OPEN_LEAST;
+    return limit.rlim_cur / 2 < TUNE_FILES_OPEN_MOST ? (int)(limit.rlim_cur / 2)
+                                                     : (int)TUNE_FILES_OPEN_MOST;
+}
 
 static void block_options_end(rocksdb_block_based_table_options_t **options)
 {
@@ -61,7 +76,7 @@ rocksdb_options_t *db_tune_store(const struct db_options *options)
     rocksdb_options_set_info_log_level(made, TUNE_INFO_LOG_SILENT);
     rocksdb_options_set_max_log_file_size(made, 0);
     rocksdb_options_set_keep_log_file_num(made, 1);
-    rocksdb_options_set_max_open_files(made, TUNE_FILES_OPEN_MAX);
+    rocksdb_options_set_max_open_files(made, files_open_max());
     rocksdb_options_set_max_manifest_file_size(made, TUNE_MANIFEST_BYTES_MAX);
     return made;
 }

@@ -13,6 +13,8 @@
 
 #include "base/privileges.h"
 
+#define DESCRIPTORS_MOST 65536u
+
 static void note_missing(struct sandbox_report *report, const char *name)
 {
     size_t used = strlen(report->missing);
@@ -157,8 +159,24 @@ STATUS sandbox_enter(const struct sandbox_options *options, struct sandbox_repor
     return STATUS_OK;
 }
 
+/* A store of many cards has many files, and a front many connections.  Soft limits are low for the
+ * sake of programs that use select(); there are none here. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    rlim_t most = limit.rlim_max < DESCRIPTORS_MOST ? limit.rlim_max : DESCRIPTORS_MOST;
+    if (limit.rlim_cur >= most)
+        return;
+    limit.rlim_cur = most;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* Then it works with those that there are. */
+}
+
 STATUS sandbox_enter_parent(void)
 {
+    raise_descriptor_limit();
     ENSURE(core_off(), WHY_IO);
     ENSURE(privileges_fixed(), WHY_IO);
     return calls_refuse(&calls_programs);

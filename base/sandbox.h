@@ -46,7 +46,7 @@ struct sandbox_report {
 STATUS sandbox_enter(const struct sandbox_options *options, struct sandbox_report *out_report);
 
 /* For a process that only starts others and waits for them: it leaves no core, and neither it nor
- * any process after it runs a program. */
+ * any process after it runs a program.  Raises the soft limit of descriptors for all of them. */
 STATUS sandbox_enter_parent(void);
 
 /* The kernel ends this process when its parent ends. */

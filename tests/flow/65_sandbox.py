@@ -5,6 +5,7 @@ The calls are made by the running parts themselves, under all that they have giv
 tests as root starts both daemons as root too, to become somebody else: by name and by number.
 """
 import os
+import resource
 import socket
 import ssl
 import stat
@@ -53,6 +54,8 @@ def _give(system, user):
 
 
 def prepare(system):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))  # As many a host sets it.
     # A host whose OpenSSL has a provider to load, as those with FIPS have, and takes any version.
     with open(system.path("openssl.cnf"), "w", encoding="utf-8") as file:
         file.write(OPENSSL)
@@ -105,6 +108,15 @@ def every_part_is_filtered_and_gains_nothing(system):
                 core = [line.split()[4:6] for line in file if line.startswith("Max core")]
             equal(core, [["0", "0"]], f"core file sizes of the {daemon}'s {name}")
             equal(os.stat(f"/proc/{pid}/mem").st_uid, 0, "whose its memory is: not dumpable")
+
+
+def every_part_may_open_many_files(system):
+    most = min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    check(most > 1024, "there is room for more")
+    for daemon, part in PARTS:
+        with open(f"/proc/{system.part(daemon, part)}/limits", encoding="utf-8") as file:
+            may = [line.split()[3] for line in file if line.startswith("Max open files")]
+        equal(may, [str(most)], f"the {daemon}'s {part}")
 
 
 def every_part_is_its_user_and_has_no_capability(system):
