@@ -14,7 +14,6 @@ libssl-dev           -           TLS, X.509, AES-GCM, HMAC
 libsodium-dev        -           guarded memory, Ed25519
 librocksdb-dev       -           the store
 libh2o-evloop-dev    -           the HTTP server
-libcurl4-openssl-dev -           the clients of tests
 libyaml-dev          -           configuration
 libseccomp-dev       -           filters of system calls
 libp11-kit-dev       -           the header of PKCS#11, for modules of HSMs
@@ -23,6 +22,7 @@ curl                 curl        what a person tries the vault with
 '
 packages_tests='
 libcriterion-dev     -           unit tests
+libcurl4-openssl-dev -           their HTTP client
 libnghttp2-dev       -           HTTP/2 for the load of tests/bench
 clang                clang       fuzz targets, and a second opinion
 libclang-rt-14-dev   -           its libFuzzer and sanitizers
