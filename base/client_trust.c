@@ -39,16 +39,6 @@ static void explain(const char *what, char text[static CLIENT_TEXT_SIZE])
 
 /* --- Whom to believe --- */
 
-/* A key with a password would ask for it, on a terminal that a daemon does not have. */
-static int no_password(char *out, int size, int writing, void *owner)
-{
-    (void)out;
-    (void)size;
-    (void)writing;
-    (void)owner;
-    return 0;
-}
-
 /* Kept with the site and nowhere else: what was verified for one host speaks for no other. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
@@ -73,7 +63,7 @@ static bool set_protocol(SSL_CTX *context, bool tls13_only)
                                   SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_read_ahead(context, 1); /* One recv() for an answer, not two for each record. */
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_default_passwd_cb(context, no_password);
+    SSL_CTX_set_default_passwd_cb(context, tls_no_password);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(context, on_session);
     /* An authority that somebody named is the end of a chain, its own issuer or not. */

@@ -157,8 +157,7 @@ static bool use_chain(SSL_CTX *context, const struct buffer *bytes)
     return false;
 }
 
-/* A key with a password would ask for it, on a terminal that a daemon does not have. */
-static int no_password(char *out, int size, int writing, void *owner)
+int tls_no_password(char *out, int size, int writing, void *owner)
 {
     (void)out;
     (void)size;
@@ -173,7 +172,7 @@ static bool use_key(SSL_CTX *context, const struct buffer *bytes)
 
     if (bio == NULL)
         return false;
-    EVP_PKEY *key OWNED(pkey_free) = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    EVP_PKEY *key OWNED(pkey_free) = PEM_read_bio_PrivateKey(bio, NULL, tls_no_password, NULL);
     return key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1 &&
            SSL_CTX_check_private_key(context) == 1;
 }

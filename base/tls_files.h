@@ -53,6 +53,9 @@ STATUS tls_files_read(const struct tls_files *files, struct tls_pem *out_pem, ch
                       size_t error_size);
 void tls_files_free(struct tls_pem *pem);
 
+/* OpenSSL would ask for a key's password, on a terminal that a daemon does not have. */
+int tls_no_password(char *out, int size, int writing, void *owner);
+
 /* Into an SSL_CTX that has none yet; `files` names them in the sentence.  Dates are not judged. */
 STATUS tls_files_use(const struct tls_pem *pem, const struct tls_files *files, void *context,
                      char *error, size_t error_size);
