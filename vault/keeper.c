@@ -205,6 +205,8 @@ static void keeper_say_goodbye(struct keeper *keeper)
     struct audit_entry stop = {.event = "audit.stop"};
     int64_t now_ms = clock_now_ms();
 
+    if (!keeper->store_failed)
+        keeper_commit(keeper, now_ms); /* Keys that ended unasked have entries, before the last. */
     if (keeper->store_failed)
         return;
     struct status status = keeper_record_own(keeper, &stop, now_ms);

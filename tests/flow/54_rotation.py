@@ -321,6 +321,23 @@ def _destroy(system, key):
     equal(_keys(system, id=key)[0]["state"], "destroyed", f"key {key}")
 
 
+def keys_that_end_while_nobody_asks_are_on_record_before_the_stop(system):
+    system.stop("vault")
+    system.edit("vault.yaml", "policies:", "keys: {dek_period: 1s}\npolicies:")
+    system.start("vault")
+    _cards(system, 1)
+    over = time.monotonic() + 3
+    wait_until(lambda: time.monotonic() > over, "the key's period is over, and the vault saw it")
+    system.stop("vault")
+    done = system.cardkeep("audit", "tail", "--count", "4", "--store", system.path("data", "vault"),
+                           config=False)
+    lines = done.stdout.splitlines()
+    check("audit.stop" in lines[-1], f"the last entry: {done.stdout}{done.stderr}")
+    check(any("key.deactivate" in line for line in lines[:-1]), f"before it: {done.stdout}")
+    system.edit("vault.yaml", "keys: {dek_period: 1s}\n", "")
+    system.start("vault")
+
+
 def _emptied(system, key):
     """Asks for the job and not for what the log says: with many cards that is long, and who reads
     all of it again and again holds up the job, which gives way to requests."""
