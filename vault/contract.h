@@ -53,8 +53,8 @@
 #define CONTRACT_PAN_DIGITS_MIN      12u
 #define CONTRACT_PAN_DIGITS_MAX      19u
 
-/* Tokens: prefix, 22 characters of base62 (128 random bits), 4 check characters: see vault/token.h.
- * Live vaults have no "test_". */
+/* Tokens: prefix, 22 characters of base62 (128 bits that look drawn), 4 check characters: see
+ * vault/token.h.  Live vaults have no "test_". */
 #define CONTRACT_TOKEN_PREFIX "tok_"
 #define CONTRACT_CVV_PREFIX   "cvv_"
 #define CONTRACT_TEST_INFIX   "test_"
