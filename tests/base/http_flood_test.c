@@ -348,6 +348,10 @@ Test(http_flood, refuses_the_largest_of_too_many_bodies)
         receive(100);
         served = atomic_load(&server.calls) >= 1;
     }
+    for (unsigned i = 0; i < 50 && !served; i++) { /* On a machine that is slow. */
+        receive(100);
+        served = atomic_load(&server.calls) >= 1;
+    }
     cr_assert(served, "what is left of them is served");
     check_alive();
 }
