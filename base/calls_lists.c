@@ -30,7 +30,7 @@ static const struct call_rule always[] = {
     CALL(restart_syscall, "a wait goes on after a stop"),
     CALL(clock_gettime, "the time, where the vDSO has no answer"),
     CALL(gettimeofday, "the same"),
-    CALL(clock_nanosleep, "RocksDB backs off"),
+    CALL(clock_nanosleep, "RocksDB backs off, the ledger keeps its pace"),
     CALL(nanosleep, "the same"),
     CALL(sched_yield, "RocksDB's and libsodium's spinning locks"),
     CALL(getrandom, "keys, nonces, tokens"),

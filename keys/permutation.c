@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/own.h"
 
@@ -39,13 +40,14 @@ static STATUS direction_new(const uint8_t *key, int encrypt, EVP_CIPHER_CTX **ou
     return STATUS_OK;
 }
 
-STATUS permutation_new(struct kdf *kdf, const char *label, struct permutation **out_permutation)
+STATUS permutation_new(struct kdf *kdf, const char *label, const char *environment,
+                       struct permutation **out_permutation)
 {
     uint8_t key[KEY_BYTES];
 
     OWNED(permutation_free) struct permutation *permutation = calloc(1, sizeof *permutation);
     ENSURE(permutation != NULL, WHY_NO_MEMORY);
-    TRY(kdf_derive(kdf, label, NULL, 0, key, sizeof key));
+    TRY(kdf_derive(kdf, label, environment, strlen(environment), key, sizeof key));
     struct status status = direction_new(key, 1, &permutation->apply);
     if (!failed(status))
         status = direction_new(key, 0, &permutation->invert);

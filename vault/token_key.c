@@ -21,7 +21,8 @@ static STATUS order_of(struct store *store, int64_t now_ms, struct permutation *
     if (store->token_order == NULL) {
         TRY(keyring_use(store->ring, "", KEY_PURPOSE_INDEX, now_ms, &key_id));
         TRY(keyring_kdf(store->ring, key_id, true, &kdf, NULL));
-        TRY(permutation_new(kdf, "cardkeep/v1/token-order", &store->token_order));
+        TRY(permutation_new(kdf, "cardkeep/v1/token-order", keyring_environment(store->ring),
+                            &store->token_order));
     }
     *out = store->token_order;
     return STATUS_OK;

@@ -10,6 +10,7 @@
 #include "keys/box.h"
 #include "keys/envelope.h"
 #include "keys/fingerprint.h"
+#include "keys/permutation.h"
 #include "keys/share_text.h"
 #include "keys/shares.h"
 #include "keys/source.h"
@@ -42,6 +43,10 @@ static struct status kdf_run(void)
 
     TRY(kdf_new(root, &kdf));
     TRY(kdf_derive(kdf, "label", "context", 7, out, sizeof out));
+    OWNED(permutation_free) struct permutation *permutation = NULL;
+    TRY(permutation_new(kdf, "label", "here", &permutation));
+    TRY(permutation_apply(permutation, out, out));
+    TRY(permutation_invert(permutation, out, out));
     return kdf_hmac(kdf, "a", 1, "b", 1, out);
 }
 

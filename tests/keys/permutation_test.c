@@ -33,11 +33,11 @@ static void end(void)
 
 TestSuite(permutation, .init = begin, .fini = end);
 
-static struct permutation *permutation_of(struct kdf *from, const char *label)
+static struct permutation *permutation_of(struct kdf *from, const char *label, const char *where)
 {
     struct permutation *made = NULL;
 
-    cr_assert(!failed(permutation_new(from, label, &made)));
+    cr_assert(!failed(permutation_new(from, label, where, &made)));
     return made;
 }
 
@@ -48,7 +48,7 @@ static void oracle(const char *label, const uint8_t in[16], uint8_t out[32])
     uint8_t key[32];
     int size = 0;
 
-    cr_assert(!failed(kdf_derive(kdf, label, NULL, 0, key, sizeof key)));
+    cr_assert(!failed(kdf_derive(kdf, label, "here", 4, key, sizeof key)));
     cr_assert_eq(EVP_EncryptInit_ex(ctx, EVP_aes_256_ecb(), NULL, key, NULL), 1);
     cr_assert_eq(EVP_EncryptUpdate(ctx, out, &size, in, 16), 1);
     cr_assert_eq(size, 16);
@@ -57,7 +57,7 @@ static void oracle(const char *label, const uint8_t in[16], uint8_t out[32])
 
 Test(permutation, is_a_block_of_aes_256_and_its_inverse_undoes_it)
 {
-    struct permutation *one = permutation_of(kdf, "one");
+    struct permutation *one = permutation_of(kdf, "one", "here");
     uint8_t in[16] = {0};
 
     for (unsigned i = 0; i < 1000; i++) {
@@ -77,19 +77,20 @@ Test(permutation, is_a_block_of_aes_256_and_its_inverse_undoes_it)
     permutation_free(&one);
 }
 
-Test(permutation, depends_on_key_and_label)
+Test(permutation, depends_on_key_label_and_environment)
 {
     struct kdf *other_key = kdf_of(8);
-    struct permutation *made[] = {permutation_of(kdf, "one"), permutation_of(kdf, "two"),
-                                  permutation_of(other_key, "one")};
+    struct permutation *made[] = {
+        permutation_of(kdf, "one", "here"), permutation_of(kdf, "two", "here"),
+        permutation_of(other_key, "one", "here"), permutation_of(kdf, "one", "there")};
     static const uint8_t in[16] = {1};
-    uint8_t out[3][16];
+    uint8_t out[4][16];
 
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 4; i++)
         cr_assert(!failed(permutation_apply(made[i], in, out[i])));
-    cr_expect_neq(memcmp(out[0], out[1], 16), 0);
-    cr_expect_neq(memcmp(out[0], out[2], 16), 0);
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 1; i < 4; i++)
+        cr_expect_neq(memcmp(out[0], out[i], 16), 0, "%u", i);
+    for (unsigned i = 0; i < 4; i++)
         permutation_free(&made[i]);
     kdf_free(&other_key);
 }
