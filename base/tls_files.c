@@ -320,6 +320,17 @@ STATUS tls_files_check(const struct tls_files *files, int64_t now_ms, struct tls
     return tls_files_judge(&pem, files, context, now_ms, out_facts, error, error_size);
 }
 
+STATUS tls_authorities_check(const char *path, int64_t now_ms, char *error, size_t error_size)
+{
+    SSL_CTX *context OWNED(context_free) = SSL_CTX_new(TLS_method());
+
+    ENSURE(context != NULL, WHY_NO_MEMORY);
+    ERR_clear_error();
+    if (SSL_CTX_load_verify_file(context, path) != 1)
+        return refuse(path, not_authority, error, error_size);
+    return judge_authorities(context, path, now_ms, error, error_size);
+}
+
 void tls_files_stamp(const struct tls_files *files, struct tls_stamp *out_stamp)
 {
     const char *const paths[] = {files->certificate, files->key, files->authorities};

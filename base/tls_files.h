@@ -69,6 +69,10 @@ STATUS tls_files_judge(const struct tls_pem *pem, const struct tls_files *files,
 STATUS tls_files_check(const struct tls_files *files, int64_t now_ms, struct tls_facts *out_facts,
                        char *error, size_t error_size);
 
+/* Authorities alone, as base/client.h takes them: a file of certificates of which one holds now.
+ * For --check. */
+STATUS tls_authorities_check(const char *path, int64_t now_ms, char *error, size_t error_size);
+
 void tls_files_stamp(const struct tls_files *files, struct tls_stamp *out_stamp);
 
 /* A client's, for base/client.h: kept in memory, so that a request finds three files that belong

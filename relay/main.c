@@ -75,6 +75,15 @@ static bool check_certificates(const struct settings *settings)
             return false;
         }
     }
+    for (unsigned i = 0; i < settings->destination_count; i++) {
+        const struct destination *to = &settings->destinations[i].destination;
+        char error[SETTINGS_ERROR_MAX] = "memory ran out";
+        if (to->authorities[0] != '\0' &&
+            failed(tls_authorities_check(to->authorities, clock_now_ms(), error, sizeof error))) {
+            (void)fprintf(stderr, "cardkeep-relay: destinations: %s: %s\n", to->name, error);
+            return false;
+        }
+    }
     return true;
 }
 

@@ -143,6 +143,32 @@ Test(tls_files, refuses_a_certificate_wherever_it_was_cut)
     }
 }
 
+Test(tls_files, judges_authorities_that_stand_alone)
+{
+    char path[PKI_PATH_SIZE + 16];
+    char bytes[4096];
+    FILE *in = fopen(pki_authority(pki), "r");
+    size_t size = fread(bytes, 1, sizeof bytes, in);
+    int64_t now_ms = clock_now_ms();
+
+    fclose(in);
+    cr_assert(!failed(tls_authorities_check(pki_authority(pki), now_ms, error, sizeof error)), "%s",
+              error);
+    cr_expect_eq(tls_authorities_check(pki_authority(pki), 1, error, sizeof error).why,
+                 WHY_BAD_INPUT, "of another century");
+    cr_expect_eq(tls_authorities_check("/nowhere/x.pem", now_ms, error, sizeof error).why,
+                 WHY_BAD_INPUT);
+    cr_expect_neq(strstr(error, "/nowhere/x.pem"), NULL, "%s", error);
+    snprintf(path, sizeof path, "%s/cut-authority.pem", pki_folder(pki));
+    for (size_t kept = 0; kept + 2 < size; kept += 7) {
+        FILE *out = fopen(path, "w");
+        cr_assert_eq(fwrite(bytes, 1, kept, out), kept);
+        fclose(out);
+        cr_assert_eq(tls_authorities_check(path, now_ms, error, sizeof error).why, WHY_BAD_INPUT,
+                     "%zu of %zu bytes", kept, size);
+    }
+}
+
 Test(tls_files, tells_files_from_those_that_took_their_place)
 {
     struct tls_stamp first;

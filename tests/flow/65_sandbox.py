@@ -327,6 +327,19 @@ def a_certificate_that_was_cut_short_is_named_and_what_to_do(system):
             system.start(daemon)
 
 
+def a_gateway_s_authorities_are_looked_at_by_check(system):
+    with open(system.path("tls", "ca.pem"), encoding="utf-8") as file:
+        whole = file.read()
+    with open(system.path("tls", "cut.pem"), "w", encoding="utf-8") as file:
+        file.write(whole[:200])
+    system.edit("relay.yaml", "    authorities: tls/ca.pem", "    authorities: tls/cut.pem")
+    done = system.check_config("relay")
+    equal((done.returncode, done.stdout), (2, ""), done.stderr)
+    check("destinations: " in done.stderr and "cut.pem holds no usable CA certificate" in
+          done.stderr and "check that it is PEM" in done.stderr, done.stderr)
+    system.edit("relay.yaml", "    authorities: tls/cut.pem", "    authorities: tls/ca.pem")
+
+
 def configurations_say_what_guards_there_are(system):
     for daemon in ("vault", "relay"):
         done = system.check_config(daemon)
