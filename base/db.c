@@ -18,7 +18,6 @@
 #include "base/db_tune.h"
 #include "base/own.h"
 
-#define DB_RANDOM_KEY_BYTES 8u
 /* A reader beside a writer can find a file gone that the writer has just merged away. */
 #define DB_READ_ONLY_ATTEMPTS 3u
 
@@ -84,8 +83,8 @@ static bool is_left_over(const char *name)
            strcmp(name + size - strlen(tail), tail) == 0;
 }
 
-/* At each opening, and for each new family, RocksDB writes down its options, cannot read its own
- * words for a hash memtable, and leaves the file there for ever. */
+/* At each opening, and for each new family, RocksDB writes down its options, has no word for the
+ * level of its log that db_tune.c sets, and leaves the file there for ever. */
 static void left_over_remove(const char *path)
 {
     DIR *folder = opendir(path);
@@ -262,10 +261,6 @@ STATUS db_get(struct db *db, unsigned family, const void *key, size_t key_size, 
     assert(out != NULL);
 
     buffer_clear(out);
-    /* The hash memtable would read a whole prefix of it. */
-    if (db->families[family].random_keys)
-        ENSURE(key_size >= DB_RANDOM_KEY_BYTES, WHY_NOT_FOUND);
-
     OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
     pthread_rwlock_rdlock(lock);
     ENSURE(db->handle != NULL, WHY_IO);
@@ -317,7 +312,6 @@ void db_batch_put(struct db_batch *batch, struct db *db, unsigned family, const 
                   size_t key_size, const void *value, size_t value_size)
 {
     assert(family < db->options.family_count);
-    assert(!db->families[family].random_keys || key_size >= DB_RANDOM_KEY_BYTES);
 
     OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
     pthread_rwlock_rdlock(lock);
@@ -330,7 +324,6 @@ void db_batch_delete(struct db_batch *batch, struct db *db, unsigned family, con
                      size_t key_size)
 {
     assert(family < db->options.family_count);
-    assert(!db->families[family].random_keys || key_size >= DB_RANDOM_KEY_BYTES);
 
     OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
     pthread_rwlock_rdlock(lock);
@@ -372,6 +365,7 @@ STATUS db_commit(struct db *db, struct db_batch *batch)
     OWNED(lock_end) pthread_rwlock_t *lock = &db->swap;
     pthread_rwlock_rdlock(lock);
     ENSURE(db->handle != NULL, WHY_IO);
+    rocksdb_set_perf_level(rocksdb_disable); /* Of this thread: unless told it counts each step. */
     char *error = NULL;
     rocksdb_write(db->handle, db->write_options, batch->rows, &error);
     if (error == NULL)

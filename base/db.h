@@ -25,8 +25,7 @@ struct db_iterator;
 /* A family's place in the table given to db_open() is its number from then on. */
 struct db_family {
     const char *name;
-    /* Keys of 8 or more random bytes: a hash memtable and bloom filters (limits.md 3).  Iterating
-     * such a family is possible and slow. */
+    /* Small memtables and bloom filters. */
     bool random_keys;
     /* Of keys that count upwards, or do for the most part: bloom filters, for those that do not. */
     bool filtered;

@@ -5,14 +5,13 @@
 
 #include "base/own.h"
 
-/* Families of random keys.  Their memtables are hash tables (limits.md 3), sorted when they are
- * flushed: what is sorted at once has to fit a core's cache, or sorting costs as much as everything
- * else together.  So they are small, and four make a file. */
-#define TUNE_PREFIX_BYTES    8u /* The least that a key has: some begin with a word. */
-#define TUNE_HASH_BUCKETS    32768u
-#define TUNE_MEMTABLE_BYTES  (2u << 20)
+/* Families of random keys: each insertion into a memtable is a search in it, which is fast while it
+ * fits a core's cache.  So memtables are small, and four make a file.  What a look-up does not find
+ * in one it is told by a filter. */
+#define TUNE_MEMTABLE_BYTES  (4u << 20)
 #define TUNE_MEMTABLES_MAX   12
 #define TUNE_FLUSHED_AT_ONCE 4
+#define TUNE_MEMTABLE_FILTER 0.05 /* Of its size. */
 /* Sorted files beside each other, each looked into by its filter: more wait for their merging than
  * RocksDB would let, for it slows writers down and stops them where merging falls behind. */
 #define TUNE_FILES_SLOW 48
@@ -70,7 +69,7 @@ rocksdb_options_t *db_tune_store(const struct db_options *options)
     rocksdb_options_set_wal_recovery_mode(made, TUNE_WAL_RECOVERY_MODE);
     rocksdb_options_set_max_total_wal_size(made, options->wal_bytes_max);
     rocksdb_options_set_db_write_buffer_size(made, TUNE_MEMTABLE_BYTES_MAX);
-    rocksdb_options_set_allow_concurrent_memtable_write(made, 0); /* Hash memtables ask for it. */
+    rocksdb_options_set_allow_concurrent_memtable_write(made, 0); /* There is one writer. */
     rocksdb_options_set_skip_stats_update_on_db_open(made, 1);
     rocksdb_options_set_max_background_jobs(made, TUNE_JOBS);
     rocksdb_options_set_info_log_level(made, TUNE_INFO_LOG_SILENT);
@@ -110,9 +109,8 @@ rocksdb_options_t *db_tune_family(const struct db_family *family, rocksdb_cache_
     rocksdb_options_set_block_based_table_factory(made, blocks);
 
     if (family->random_keys) {
-        rocksdb_options_set_prefix_extractor(
-            made, rocksdb_slicetransform_create_fixed_prefix(TUNE_PREFIX_BYTES));
-        rocksdb_options_set_hash_link_list_rep(made, TUNE_HASH_BUCKETS);
+        rocksdb_options_set_memtable_whole_key_filtering(made, 1);
+        rocksdb_options_set_memtable_prefix_bloom_size_ratio(made, TUNE_MEMTABLE_FILTER);
         rocksdb_options_set_write_buffer_size(made, TUNE_MEMTABLE_BYTES);
         rocksdb_options_set_max_write_buffer_number(made, TUNE_MEMTABLES_MAX);
         rocksdb_options_set_min_write_buffer_number_to_merge(made, TUNE_FLUSHED_AT_ONCE);
@@ -135,8 +133,6 @@ rocksdb_readoptions_t *db_tune_get(void)
 rocksdb_readoptions_t *db_tune_walk(void)
 {
     rocksdb_readoptions_t *made = db_tune_get();
-    /* A family with a prefix extractor would else show one prefix only. */
-    rocksdb_readoptions_set_total_order_seek(made, 1);
     /* A walk over everything must not push out what requests use. */
     rocksdb_readoptions_set_fill_cache(made, 0);
     return made;

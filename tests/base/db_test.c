@@ -114,7 +114,7 @@ Test(db, clears_the_buffer_and_refuses_a_value_that_does_not_fit)
     db_close(&db);
 }
 
-Test(db, finds_nothing_under_a_key_too_short_to_be_random)
+Test(db, tells_a_key_from_its_beginning)
 {
     struct db *db = open_store();
     cr_assert_eq(store_row(db, INDEX, "abcdefgh", "1"), WHY_NONE);
