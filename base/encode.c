@@ -230,6 +230,15 @@ void random_ordered_id(const char *prefix, char *out, size_t out_size)
     id_write(prefix, bytes, out, out_size);
 }
 
+STATUS decode_id(const char *prefix, const char *text, uint8_t out[static 16])
+{
+    size_t prefix_size = strlen(prefix);
+
+    ENSURE(strncmp(text, prefix, prefix_size) == 0, WHY_BAD_INPUT);
+    ENSURE(strlen(text) == prefix_size + ENCODE_BASE62_CHARS, WHY_BAD_INPUT);
+    return decode_base62(text + prefix_size, out);
+}
+
 static struct timespec clock_read(clockid_t clock)
 {
     struct timespec now;

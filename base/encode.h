@@ -46,6 +46,9 @@ void random_id(const char *prefix, char *out, size_t out_size);
  * lie one behind the other. */
 void random_ordered_id(const char *prefix, char *out, size_t out_size);
 
+/* The 128 bits of such an id.  WHY_BAD_INPUT on anything that is none. */
+STATUS decode_id(const char *prefix, const char *text, uint8_t out[static 16]);
+
 /* Wall clock, UTC, milliseconds since 1970. */
 int64_t clock_now_ms(void);
 /* Monotonic milliseconds, for deadlines; microseconds, for measuring. */

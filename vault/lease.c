@@ -12,6 +12,7 @@
 #include "base/encode.h"
 #include "base/own.h"
 #include "keys/envelope.h"
+#include "vault/lease_id.h"
 #include "vault/steps.h"
 
 /* One lease on its way. */
@@ -64,7 +65,7 @@ static STATUS lease_begin(struct keeper_op *op, struct lease *lease)
     const struct message_lease *want = lease->want;
     struct store_lease earlier;
 
-    TRY(store_key(store, "lease", op->principal->name, want->submission, op->now_ms, lease->id));
+    TRY(lease_id_of(store, op->principal->name, want->submission, op->now_ms, lease->id));
     struct status status = store_get_lease(store, lease->id, &earlier);
     if (!failed(status))
         return lease_refuse(lease, PROBLEM_STATE_CONFLICT, NULL,
@@ -201,13 +202,12 @@ static STATUS lease_record(struct keeper_op *op, const struct lease *lease)
 /* Appends {id, expiry, cards, codes} to `out`. */
 static STATUS lease_grant(struct keeper_op *op, struct lease *lease, struct buffer *out)
 {
-    char id[65];
+    char id[LEASE_ID_TEXT_BYTES];
     struct keeper *keeper = op->keeper;
 
     TRY(lease_decide(op, lease));
     TRY(lease_begin(op, lease));
-    (void)memcpy(id, "lse_", 5);
-    encode_base62(lease->id, id + 4);
+    lease_id_write(lease->id, id);
     buffer_add_counted(out, id);
     buffer_add_u64(out, (uint64_t)lease->row.deadline_ms);
     buffer_add_u8(out, (uint8_t)lease->want->token_count);

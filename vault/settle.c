@@ -15,9 +15,8 @@
 
 #include "base/encode.h"
 #include "base/own.h"
+#include "vault/lease_id.h"
 #include "vault/steps.h"
-
-#define SETTLE_PREFIX "lse_"
 
 static STATUS settle_refuse(const struct message_settlement *settlement, enum problem_code code,
                             const char *detail, struct problem *out_problem)
@@ -30,14 +29,10 @@ static STATUS settle_refuse(const struct message_settlement *settlement, enum pr
 static STATUS settle_id(struct keeper_op *op, const struct message_settlement *settlement,
                         uint8_t out_id[static 16], struct problem *out_problem)
 {
-    const char *text = settlement->lease_id;
-    size_t prefix = strlen(SETTLE_PREFIX);
-
     if (settlement->submission[0] != '\0')
-        return store_key(&op->keeper->store, "lease", op->principal->name, settlement->submission,
-                         op->now_ms, out_id);
-    if (strncmp(text, SETTLE_PREFIX, prefix) != 0 || strlen(text) != prefix + ENCODE_BASE62_CHARS ||
-        failed(decode_base62(text + prefix, out_id)))
+        return lease_id_of(&op->keeper->store, op->principal->name, settlement->submission,
+                           op->now_ms, out_id);
+    if (failed(lease_id_read(settlement->lease_id, out_id)))
         return settle_refuse(settlement, PROBLEM_NOT_FOUND, NULL, out_problem);
     return STATUS_OK;
 }
@@ -146,7 +141,7 @@ static STATUS settle_one(struct keeper_op *op, const struct message_settlement *
 {
     struct keeper_mark mark = keeper_mark(op->keeper);
     struct problem problem = settlement->problem;
-    char text[sizeof SETTLE_PREFIX + ENCODE_BASE62_CHARS] = SETTLE_PREFIX;
+    char text[LEASE_ID_TEXT_BYTES];
     uint8_t id[16];
     struct status status = STATUS_OK;
 
@@ -157,7 +152,7 @@ static STATUS settle_one(struct keeper_op *op, const struct message_settlement *
         status = settle_do(op, settlement, id, &problem);
 
     if (!failed(status)) {
-        encode_base62(id, text + strlen(SETTLE_PREFIX));
+        lease_id_write(id, text);
         buffer_add_u8(out, 1);
         buffer_add_counted(out, text);
         return buffer_status(out);

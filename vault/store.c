@@ -18,7 +18,7 @@ const struct db_family store_families[STORE_FAMILY_COUNT] = {
     [STORE_FINGERPRINTS] = {.name = "fingerprints", .random_keys = true},
     [STORE_KEYS] = {.name = "keys"},
     [STORE_IDEMPOTENCY] = {.name = "idempotency", .random_keys = true},
-    [STORE_LEASES] = {.name = "leases", .random_keys = true},
+    [STORE_LEASES] = {.name = "leases", .filtered = true},
     [STORE_EXPIRIES] = {.name = "expiries"},
     [STORE_AUDIT_ENTRIES] = {.name = "audit_entries"},
     [STORE_AUDIT_CHECKPOINTS] = {.name = "audit_checkpoints"},

@@ -14,7 +14,7 @@
  *   fingerprints  fingerprint of the card   struct store_same_card, sealed
  *   keys          u64 id                    keys/keyring.h's rows
  *   idempotency   hash(principal, key)      struct store_repeat, sealed
- *   leases        hash(relay, submission)   struct store_lease, sealed
+ *   leases        lease_id.h                struct store_lease, sealed
  *   expiries      u64 time, family, key     nothing: what is to be swept when; of tokens with the
  *                                           highest bit of the time set: store_expiry.h
  *   meta          name                      u64: "boots"; "seal": keys/seal.h's row; sealed
@@ -54,7 +54,7 @@ enum store_family {
 /* For db_open(). */
 extern const struct db_family store_families[STORE_FAMILY_COUNT];
 
-#define STORE_KEY_BYTES  16u /* Of the keyed hashes that index tokens, repeats and submissions. */
+#define STORE_KEY_BYTES  16u /* Of tokens, repeats and leases. */
 #define STORE_SEAL_BYTES 16u
 
 enum store_token_state { STORE_TOKEN_LIVE = 1, STORE_TOKEN_CONSUMED, STORE_TOKEN_ERASED };

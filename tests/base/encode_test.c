@@ -249,7 +249,12 @@ Test(ids, that_are_ordered_are_so_by_their_bytes_and_by_time)
         cr_assert_gt(strcmp(id, before), 0, "%s behind %s", id, before);
         memcpy(before, id, sizeof before);
     }
-    cr_assert(!failed(decode_base62(id + 4, bytes)));
+    cr_assert(!failed(decode_id("sub_", id, bytes)));
+    cr_expect_eq(decode_id("lse_", id, bytes).why, WHY_BAD_INPUT, "another's");
+    cr_expect_eq(decode_id("sub_", id + 4, bytes).why, WHY_BAD_INPUT, "without its prefix");
+    cr_expect_eq(decode_id("sub", id, bytes).why, WHY_BAD_INPUT, "too long");
+    cr_expect_eq(decode_id("sub_", "sub_", bytes).why, WHY_BAD_INPUT, "too short");
+    cr_assert(!failed(decode_id("sub_", id, bytes)));
     int64_t ms = 0;
     for (unsigned i = 0; i < 6; i++)
         ms = ms << 8 | bytes[i];

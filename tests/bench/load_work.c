@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/encode.h"
 #include "tests/bench/load.h"
 
 /* 9999 is assigned to no issuer: whatever follows is nobody's card.  Eleven digits follow, and the
@@ -117,10 +118,12 @@ static void add_leases(struct load *load, struct load_bytes *body)
     add_text(body, "{\"leases\":[");
     for (unsigned i = 0; i < load->options.batch; i++) {
         const char *token = token_next(load);
+        char submission[32];
+        random_ordered_id("sub_", submission, sizeof submission); /* As relays do. */
         add(body,
-            "%s{\"submission_id\":\"sub_%s_%" PRIu64 "\",\"destination\":\"sandbox\","
+            "%s{\"submission_id\":\"%s\",\"destination\":\"sandbox\","
             "\"purpose\":\"payment\",\"on_behalf_of\":\"shop\",\"tokens\":[\"%s\"]}",
-            i == 0 ? "" : ",", load->run_id, load->next_id, token);
+            i == 0 ? "" : ",", submission, token);
     }
     add_text(body, "]}");
 }
