@@ -13,6 +13,7 @@
 #include "base/encode.h"
 #include "base/json.h"
 #include "base/own.h"
+#include "vault/lease_id.h"
 #include "vault/token_key.h"
 #include "vault/verify.h"
 #include "vault/verify_table.h"
@@ -278,7 +279,7 @@ static STATUS lease_given(struct verify_facts *facts, const struct entry *entry)
     uint32_t items = json_member(entry->json, 0, "items");
     char text[NAME_BYTES];
 
-    TRY(store_key(store, "lease", entry->actor, entry->object, 0, lease.id));
+    TRY(lease_id_of(store, entry->actor, entry->object, 0, lease.id));
     uint32_t item = json_first(entry->json, items);
     for (uint32_t i = 0; item != JSON_NONE && i < entry->json->nodes[items].count;
          i++, item = entry->json->nodes[item].next) {
@@ -324,7 +325,7 @@ static STATUS lease_settled(struct verify_facts *facts, const struct entry *entr
             outcome = (enum message_outcome)i;
     if (outcome == MESSAGE_OUTCOME_COUNT)
         return STATUS_OK; /* A refusal. */
-    TRY(store_key(store, "lease", entry->actor, entry->object, 0, id));
+    TRY(lease_id_of(store, entry->actor, entry->object, 0, id));
     lease_row(facts, entry, id, outcome);
     if (closing)
         return lease_kept(facts, entry, id);
