@@ -19,8 +19,9 @@
 #include "vault/steps.h"
 #include "vault/token_key.h"
 
-#define TOKENIZE_VIEW_STEP   128u /* Views are padded to multiples of this. */
-#define TOKENIZE_CARD_PADDED 192u /* Every card is padded to this. */
+#define TOKENIZE_VIEW_STEP 128u /* Views are padded to multiples of this. */
+/* Every card is padded to what the longest needs: u8 size, digits, month, year, u8 size, name. */
+#define TOKENIZE_CARD_PADDED (1u + CONTRACT_PAN_DIGITS_MAX + 3u + 1u + CONTRACT_NAME_MAX)
 #define TOKENIZE_DRAWS_MAX   16u
 #define TOKENIZE_ITEMS_MAX   400u /* An entry has room for about 500. */
 
