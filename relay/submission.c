@@ -10,6 +10,7 @@
 #include "base/encode.h"
 #include "base/own.h"
 #include "base/redact.h"
+#include "vault/contract.h"
 
 static void submission_free(struct submission **submission_at)
 {
@@ -53,7 +54,7 @@ STATUS submission_new(struct relay *relay, struct http_call *call, struct submis
     /* The caller's own, it may be anything; it stands in the ledger. */
     redact_mask((uint8_t *)submission->request_id, strlen(submission->request_id));
     snprintf(submission->origin, sizeof submission->origin, "%s", http_peer_address(call));
-    random_ordered_id("sub_", submission->row.id, sizeof submission->row.id);
+    random_ordered_id(CONTRACT_SUBMISSION_PREFIX, submission->row.id, sizeof submission->row.id);
     submission->row.created_ms = clock_now_ms();
     submission->outcome = (struct answer_outcome){
         .submission_id = submission->row.id, .outcome = LEDGER_NOT_SENT, .safe_to_retry = true};

@@ -59,6 +59,10 @@
 #define CONTRACT_CVV_PREFIX   "cvv_"
 #define CONTRACT_TEST_INFIX   "test_"
 
+/* Relays name their submissions so that the names count with time: random_ordered_id() of
+ * base/encode.h.  The vault takes any name. */
+#define CONTRACT_SUBMISSION_PREFIX "sub_"
+
 /* Every error code: name, HTTP status, code, title (interfaces.md 1). */
 #define CONTRACT_PROBLEMS(X)                                                                       \
     X(INVALID_JSON, 400, "invalid_json", "The body is not valid JSON.")                            \

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "vault/contract.h"
+
 #define PREFIX     "lse_"
 #define TIME_BYTES 6u /* Of random_ordered_id(). */
 
@@ -14,7 +16,7 @@ STATUS lease_id_of(struct store *store, const char *relay, const char *submissio
 
     TRY(store_key(store, "lease", relay, submission, now_ms, hash));
     memcpy(out, hash, STORE_KEY_BYTES);
-    if (failed(decode_id("sub_", submission, ordered)))
+    if (failed(decode_id(CONTRACT_SUBMISSION_PREFIX, submission, ordered)))
         return STATUS_OK;
     memcpy(out, ordered, TIME_BYTES);
     memcpy(out + TIME_BYTES, hash, STORE_KEY_BYTES - TIME_BYTES);

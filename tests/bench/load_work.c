@@ -10,6 +10,7 @@
 
 #include "base/encode.h"
 #include "tests/bench/load.h"
+#include "vault/contract.h"
 
 /* 9999 is assigned to no issuer: whatever follows is nobody's card.  Eleven digits follow, and the
  * check digit; the factor has no divisor in common with their number, so it spreads neighbours over
@@ -119,7 +120,8 @@ static void add_leases(struct load *load, struct load_bytes *body)
     for (unsigned i = 0; i < load->options.batch; i++) {
         const char *token = token_next(load);
         char submission[32];
-        random_ordered_id("sub_", submission, sizeof submission); /* As relays do. */
+        random_ordered_id(CONTRACT_SUBMISSION_PREFIX, submission,
+                          sizeof submission); /* As relays do. */
         add(body,
             "%s{\"submission_id\":\"%s\",\"destination\":\"sandbox\","
             "\"purpose\":\"payment\",\"on_behalf_of\":\"shop\",\"tokens\":[\"%s\"]}",

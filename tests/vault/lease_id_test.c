@@ -21,13 +21,13 @@ Test(lease_id, lies_in_the_order_of_the_relay_s_submissions)
     uint8_t id[STORE_KEY_BYTES];
     uint8_t said[16];
 
-    random_ordered_id("sub_", submission, sizeof submission);
+    random_ordered_id(CONTRACT_SUBMISSION_PREFIX, submission, sizeof submission);
     id_of("relay", submission, before);
     for (unsigned i = 0; i < 200000; i++) /* Past the next millisecond, by their counting alone. */
-        random_ordered_id("sub_", submission, sizeof submission);
+        random_ordered_id(CONTRACT_SUBMISSION_PREFIX, submission, sizeof submission);
     id_of("relay", submission, id);
     cr_expect_gt(memcmp(id, before, 6), 0);
-    cr_assert(!failed(decode_id("sub_", submission, said)));
+    cr_assert(!failed(decode_id(CONTRACT_SUBMISSION_PREFIX, submission, said)));
     cr_expect_arr_eq(id, said, 6, "its time");
 }
 
