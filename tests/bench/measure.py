@@ -71,10 +71,10 @@ class Bench:
             self.stocked = True
         return path
 
-    def rest(self, seconds=0.3, patience_s=60):
-        """Waits until the vault does next to nothing: what it compacts is for its own account, and
-        not for the rival's whose turn it is."""
-        pids = list(self.ours().family("vault"))
+    def rest(self, seconds=0.3, patience_s=600):
+        """Waits until our daemons do next to nothing: what their stores compact is for their own
+        account, and not for the rival's whose turn it is."""
+        pids = [pid for name in ("vault", "relay") for pid in self.ours().family(name)]
         state = {"at": time.monotonic(), "cpu_us": proc.cpu_us(pids)}
 
         def idle():
@@ -105,8 +105,11 @@ class Bench:
             found["nginx"] = self.nginx.pids()
         return found
 
-    def load(self, target, kind, *options, who="shop", http1=False):
-        """What cardkeep-load says; `cpu_us_by` has the CPU time a request of each daemon."""
+    def load(self, target, kind, *options, who="shop", http1=False,
+             to_rest=True):
+        """What cardkeep-load says; `cpu_us_by` has the CPU time a request of each daemon.  What the
+        stores compact because of it belongs to it, also when they do it later, unless the caller
+        says that it does not wait for that."""
         port = self.nginx.port if target == "nginx" else self.ours().ports[target]
         watched = self.watched()
         watch = [word for pid in sorted({pid for pids in watched.values() for pid in pids})
@@ -114,14 +117,18 @@ class Bench:
         process = subprocess.Popen(self.command(port, who, kind, *options, *watch, http1=http1),
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         out, err = self.progress.wait(process, PATIENCE_S)
+        owed = {pid: -proc.cpu_us([pid]) for pids in watched.values() for pid in pids}
         if process.returncode not in (0, 1):
             raise Trouble(f"the load of {kind}: {err.strip()[-300:]}")
         said = json.loads(out)
         if said["errors"]:
             raise Trouble(f"{kind} had answers that were not expected: {said['errors']} "
                           f"{said.get('refusal', '')} {self.complaints()}")
-        by_pid = said.get("cpu_us_of", {})
-        said["cpu_us_by"] = {name: sum(by_pid[str(pid)] for pid in pids)
+        if to_rest:
+            self.rest()
+        by_pid = {int(pid): cpu_us + (owed[int(pid)] + proc.cpu_us([int(pid)])) / said["requests"]
+                  for pid, cpu_us in said.get("cpu_us_of", {}).items()}
+        said["cpu_us_by"] = {name: sum(by_pid[pid] for pid in pids)
                              for name, pids in watched.items()}
         return said
 

@@ -22,7 +22,7 @@ def _ask(system, method, path, body=None):
 def _fill(bench, have, want):
     bench.load("vault", "batch", "--batch", "100", "--in-flight", "8", "--connections", "1",
                "--warm-up", "0", "--count", str((want - have) // 100))
-    bench.rest(1, 600)
+    bench.rest(1)
 
 
 def _kek_ms(system):
@@ -53,7 +53,7 @@ def _alone(bench, system):
 
 
 def _tokenize(bench):
-    said = bench.load("vault", "tokenize", *bench.spread(IN_FLIGHT))
+    said = bench.load("vault", "tokenize", *bench.spread(IN_FLIGHT), to_rest=False)
     return said["p99_us"]
 
 
@@ -85,6 +85,6 @@ def rotate(bench, sizes):
         found[f"kek {name}"] = _kek_ms(system)
     bench.progress.step("rotation: every card, alone")
     found["alone"] = _alone(bench, system)
-    bench.rest(1, 600)
+    bench.rest(1)
     bench.progress.step("rotation: every card, while others tokenize")
     return {**found, **_both(bench, system)}
