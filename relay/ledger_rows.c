@@ -371,30 +371,52 @@ STATUS ledger_rows_settlements(struct ledger *ledger, ledger_settlement_fn each,
     return db_iterator_status(at);
 }
 
-/* Changes the state, in place, of a row that is there. */
-static STATUS patch(struct ledger *ledger, struct db_batch *batch, enum ledger_family family,
-                    const void *key, size_t key_size, uint8_t state)
+/* Changes the state, in place, of a submission's row. */
+static STATUS patch_submission(struct ledger *ledger, struct db_batch *batch, const char *id,
+                               enum submission_state state)
+{
+    struct buffer row OWNED(buffer_free) = BUFFER(ROW_BYTES_MAX);
+    uint64_t now = (uint64_t)clock_now_ms();
+
+    TRY(db_get(ledger_db(ledger), LEDGER_SUBMISSIONS, id, strlen(id), &row));
+    ENSURE(row.size > SUBMISSION_ENDED_AT + 8 && row.bytes[0] == ROW_VERSION, WHY_FORGED);
+    row.bytes[ROW_STATE_AT] = (uint8_t)state;
+    for (unsigned i = 0; i < 8; i++)
+        row.bytes[SUBMISSION_ENDED_AT + i] = (uint8_t)(now >> (56 - 8 * i));
+    put(ledger, batch, LEDGER_SUBMISSIONS, id, &row);
+    return STATUS_OK;
+}
+
+/* The same with the row of its idempotency key, if that is still its own: one whose outcome could
+ * not be recorded stays open beyond the key's window; then another may have used the key, and
+ * even have had its time. */
+static STATUS patch_key(struct ledger *ledger, struct db_batch *batch, const char *id,
+                        const struct open_row *open, enum key_state state)
 {
     struct buffer row OWNED(buffer_free) = BUFFER(ROW_BYTES_MAX + LEDGER_ANSWER_BYTES_MAX);
+    struct key_row key;
 
-    TRY(db_get(ledger_db(ledger), family, key, key_size, &row));
-    ENSURE(row.size > SUBMISSION_ENDED_AT + 8 && row.bytes[0] == ROW_VERSION, WHY_FORGED);
-    row.bytes[ROW_STATE_AT] = state;
-    if (family == LEDGER_SUBMISSIONS) {
-        uint64_t now = (uint64_t)clock_now_ms();
-        for (unsigned i = 0; i < 8; i++)
-            row.bytes[SUBMISSION_ENDED_AT + i] = (uint8_t)(now >> (56 - 8 * i));
-    }
-    db_batch_put(batch, ledger_db(ledger), family, key, key_size, row.bytes, row.size);
+    if (!open->has_key)
+        return STATUS_OK;
+    struct status status =
+        db_get(ledger_db(ledger), LEDGER_KEYS, open->key, sizeof open->key, &row);
+    if (status.why == WHY_NOT_FOUND)
+        return STATUS_OK;
+    TRY(status);
+    TRY(key_decode(&row, &key));
+    if (strcmp(key.submission_id, id) != 0)
+        return STATUS_OK;
+    row.bytes[ROW_STATE_AT] = (uint8_t)state;
+    db_batch_put(batch, ledger_db(ledger), LEDGER_KEYS, open->key, sizeof open->key, row.bytes,
+                 row.size);
     return STATUS_OK;
 }
 
 static STATUS recover_one(struct ledger *ledger, struct db_batch *batch, const char *id,
                           const struct open_row *open)
 {
-    TRY(patch(ledger, batch, LEDGER_SUBMISSIONS, id, strlen(id), SUBMISSION_IN_DOUBT));
-    if (open->has_key)
-        TRY(patch(ledger, batch, LEDGER_KEYS, open->key, sizeof open->key, KEY_IN_DOUBT));
+    TRY(patch_submission(ledger, batch, id, SUBMISSION_IN_DOUBT));
+    TRY(patch_key(ledger, batch, id, open, KEY_IN_DOUBT));
     /* Whether bytes left is not known; so the CVV must not be used for anything else. */
     if (open->leases)
         TRY(put_settlement(ledger, batch, id, LEDGER_SENT_NO_ANSWER));
@@ -420,9 +442,8 @@ STATUS ledger_rows_withdraw(struct ledger *ledger, struct db_batch *batch, const
         return STATUS_OK;
     TRY(status);
     TRY(open_decode(row.bytes, row.size, &open));
-    TRY(patch(ledger, batch, LEDGER_SUBMISSIONS, id, strlen(id), SUBMISSION_ENDED));
-    if (open.has_key)
-        TRY(patch(ledger, batch, LEDGER_KEYS, open.key, sizeof open.key, KEY_NOT_SENT));
+    TRY(patch_submission(ledger, batch, id, SUBMISSION_ENDED));
+    TRY(patch_key(ledger, batch, id, &open, KEY_NOT_SENT));
     db_batch_delete(batch, ledger_db(ledger), LEDGER_OPEN, id, strlen(id));
     struct audit_entry entry = {.actor = open.actor,
                                 .origin = "relay",

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An idempotency key whose window is over goes to the next that uses it, whatever became of the
+ * attempt that had it. */
+#include <criterion/criterion.h>
+
+#include "tests/relay/ledgers.h"
+
+TestSuite(ledger_keys, .init = store_make, .fini = store_remove, .timeout = 60);
+
+/* One that uses the key of `first` once its window is over. */
+static struct ledger_submission after(const struct ledger_submission *first, const char *id)
+{
+    struct ledger_submission next = submission(id, first->key[0], 2);
+
+    next.created_ms = first->created_ms + first->window_ms;
+    return next;
+}
+
+/* What a repeat of it finds. */
+static enum ledger_found repeated(const struct ledger_submission *of, struct buffer *out_answer)
+{
+    struct ledger_submission again = *of;
+
+    snprintf(again.id, sizeof again.id, "sub_test_again");
+    return intend(&again, out_answer);
+}
+
+Test(ledger_keys, leaves_a_key_to_the_next_when_the_first_has_no_outcome)
+{
+    struct ledger_submission first = submission("sub_test_1", 1, 1);
+    struct ledger_submission next = after(&first, "sub_test_2");
+    struct buffer answer OWNED(buffer_free) = BUFFER(64);
+    struct buffer kept OWNED(buffer_free) = {0};
+
+    buffer_add_text(&answer, "an answer");
+    intend(&first, NULL);
+    cr_assert_eq(intend(&next, NULL), LEDGER_FOUND_NOTHING);
+    finish(&next, LEDGER_ANSWERED, &answer, false);
+    ledger_reopen();
+    cr_assert(!has_row(LEDGER_OPEN, "sub_test_1"));
+    cr_assert_eq(repeated(&next, &kept), LEDGER_FOUND_ANSWER);
+    cr_assert_str_eq(buffer_text(&kept), "an answer");
+}
+
+Test(ledger_keys, calls_only_the_one_that_has_the_key_in_doubt)
+{
+    struct ledger_submission first = submission("sub_test_1", 1, 1);
+    struct ledger_submission next = after(&first, "sub_test_2");
+
+    intend(&first, NULL);
+    intend(&next, NULL);
+    ledger_reopen();
+    cr_assert(!has_row(LEDGER_OPEN, "sub_test_1") && !has_row(LEDGER_OPEN, "sub_test_2"));
+    cr_assert_eq(repeated(&next, NULL), LEDGER_FOUND_IN_DOUBT);
+}
+
+Test(ledger_keys, opens_when_a_key_went_before_the_attempt_that_had_it)
+{
+    struct ledger_submission first = submission("sub_test_1", 1, 1);
+    struct ledger_submission next = after(&first, "sub_test_2");
+
+    intend(&first, NULL);
+    intend(&next, NULL);
+    finish(&next, LEDGER_ANSWERED, NULL, true);
+    cr_assert_eq(swept_at(next.created_ms), 0u, "it was used again");
+    cr_assert_eq(swept_at(next.created_ms + next.window_ms), 1u);
+    cr_assert(!has_key(&first) && has_row(LEDGER_OPEN, "sub_test_1"));
+    ledger_reopen();
+    cr_assert(!has_row(LEDGER_OPEN, "sub_test_1"));
+    cr_assert(!has_key(&first), "nothing is known of it any more");
+}
