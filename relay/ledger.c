@@ -179,6 +179,14 @@ static void apply(struct ledger *ledger, struct ledger_op *op)
     }
 }
 
+/* Whether the batch of `count` operations takes this one, too. */
+static bool fits(struct work *work, unsigned count)
+{
+    if (work == NULL || count >= LEDGER_BATCH_OPS_MAX)
+        return false;
+    return count == 0 || !op_of(work)->starts_batch;
+}
+
 void ledger_run(struct ledger *ledger, struct ledger_op *first)
 {
     for (struct work *at = &first->work; at != NULL;) {
@@ -187,7 +195,7 @@ void ledger_run(struct ledger *ledger, struct ledger_op *first)
         bool usable = !failed(status);
         if (usable)
             buffer_clear(&ledger->intents);
-        for (unsigned i = 0; at != NULL && i < LEDGER_BATCH_OPS_MAX; i++, at = at->next)
+        for (unsigned i = 0; fits(at, i); i++, at = at->next)
             if (usable)
                 apply(ledger, op_of(at));
         if (usable)

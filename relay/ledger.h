@@ -53,6 +53,9 @@ struct ledger_op {
     STATUS (*apply)(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch);
     /* Loop thread, once: status says whether all of it is durable. */
     void (*done)(struct ledger_op *op);
+    /* An `apply` reads what is committed, not what its batch holds: one that must miss nothing is
+     * the first of its batch. */
+    bool starts_batch;
     struct status status;
 };
 

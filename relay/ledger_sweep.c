@@ -65,11 +65,18 @@ static STATUS sweep_one(struct ledger_sweep *sweep, struct ledger *ledger, struc
     return STATUS_OK;
 }
 
+struct ledger_sweep ledger_sweep_at(int64_t now_ms, void (*done)(struct ledger_op *op))
+{
+    return (struct ledger_sweep){
+        .op = {.apply = ledger_sweep_apply, .done = done, .starts_batch = true}, .now_ms = now_ms};
+}
+
 STATUS ledger_sweep_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch)
 {
     struct ledger_sweep *sweep = (struct ledger_sweep *)op;
     OWNED(db_iterator_free) struct db_iterator *at = NULL;
 
+    assert(db_batch_count(batch) == 0);
     sweep->count = 0;
     sweep->deleted = 0;
     TRY(db_iterate(ledger_db(ledger), LEDGER_EXPIRIES, NULL, 0, &at));

@@ -24,13 +24,16 @@ struct ledger_sweep_row {
 void ledger_sweep_put(struct ledger *ledger, struct db_batch *batch, int64_t when_ms,
                       const struct ledger_sweep_row *row);
 
-/* Puts the deletion of up to LEDGER_SWEEP_ROWS_MAX rows that are due into the batch. */
+/* Puts the deletion of up to LEDGER_SWEEP_ROWS_MAX rows that are due into the batch, which it
+ * starts: a key that its batch had put already would be deleted for what it was before. */
 struct ledger_sweep {
     struct ledger_op op;
     int64_t now_ms;
     unsigned count;   /* Out: how many were due; as many as there may be: there are more. */
     unsigned deleted; /* Out: how many of them went. */
 };
+struct ledger_sweep ledger_sweep_at(int64_t now_ms, void (*done)(struct ledger_op *op));
+/* Of ledger_sweep_at(): the operation's. */
 STATUS ledger_sweep_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch);
 
 #endif

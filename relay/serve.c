@@ -174,8 +174,7 @@ static void sweep_start(struct serve *serve)
 {
     if (serve->sweeping || serve->stopping)
         return;
-    serve->sweep = (struct ledger_sweep){
-        .op.apply = ledger_sweep_apply, .op.done = on_swept, .now_ms = clock_now_ms()};
+    serve->sweep = ledger_sweep_at(clock_now_ms(), on_swept);
     serve->sweeping = !failed(ledger_submit(serve->relay.ledger, &serve->sweep.op));
 }
 

@@ -243,7 +243,7 @@ static void ledger_row(unsigned family, const uint8_t *data, size_t size)
 {
     static const char ledger_key[16] = "sub_0123456789ab";
     struct db *rows = ledger_db(ledger);
-    struct ledger_sweep sweep = {.now_ms = INT64_MAX / 2};
+    struct ledger_sweep sweep = ledger_sweep_at(INT64_MAX / 2, NULL);
     const struct ledger_sweep_row due = {.family = family == LEDGER_SUBMISSIONS ? LEDGER_SUBMISSIONS
                                                                                 : LEDGER_KEYS,
                                          .key = ledger_key,

@@ -69,3 +69,50 @@ Test(ledger_keys, opens_when_a_key_went_before_the_attempt_that_had_it)
     cr_assert(!has_row(LEDGER_OPEN, "sub_test_1"));
     cr_assert(!has_key(&first), "nothing is known of it any more");
 }
+
+Test(ledger_keys, is_not_swept_by_the_batch_that_uses_it_again)
+{
+    struct ledger_submission first = submission("sub_test_1", 1, 1);
+    struct ledger_submission next = after(&first, "sub_test_2");
+    struct ledger_submission last = submission("sub_test_3", 2, 1);
+    struct ledger_intent again = {.op = {.apply = ledger_rows_intent_apply, .done = nowhere},
+                                  .submission = &next};
+    struct ledger_sweep sweep = ledger_sweep_at(next.created_ms, nowhere);
+    struct ledger_intent behind = {.op = {.apply = ledger_rows_intent_apply, .done = nowhere},
+                                   .submission = &last};
+
+    intend(&first, NULL);
+    finish(&first, LEDGER_ANSWERED, NULL, true);
+    again.op.work.next = &sweep.op.work;
+    sweep.op.work.next = &behind.op.work;
+    ledger_run(ledger, &again.op);
+    cr_assert(!failed(again.op.status) && !failed(sweep.op.status) && !failed(behind.op.status));
+    cr_assert_eq(again.found, LEDGER_FOUND_NOTHING);
+    cr_assert_eq(sweep.deleted, 0u);
+    cr_assert(has_key(&next) && has_key(&last));
+    cr_assert(has_row(LEDGER_OPEN, "sub_test_2") && has_row(LEDGER_OPEN, "sub_test_3"));
+    ledger_reopen(); /* As if it had been killed. */
+    cr_assert_eq(repeated(&next, NULL), LEDGER_FOUND_IN_DOUBT, "it may have been sent");
+    buffer_free(&again.answer);
+    buffer_free(&behind.answer);
+}
+
+Test(ledger_keys, goes_to_what_follows_the_sweep_in_its_batch)
+{
+    struct ledger_submission first = submission("sub_test_1", 1, 1);
+    struct ledger_submission next = after(&first, "sub_test_2");
+    struct ledger_sweep sweep = ledger_sweep_at(next.created_ms, nowhere);
+    struct ledger_intent again = {.op = {.apply = ledger_rows_intent_apply, .done = nowhere},
+                                  .submission = &next};
+
+    intend(&first, NULL);
+    finish(&first, LEDGER_ANSWERED, NULL, true);
+    sweep.op.work.next = &again.op.work;
+    ledger_run(ledger, &sweep.op);
+    cr_assert(!failed(sweep.op.status) && !failed(again.op.status));
+    cr_assert_eq(sweep.deleted, 1u);
+    cr_assert(has_key(&next), "deleted, then put");
+    ledger_reopen();
+    cr_assert_eq(repeated(&next, NULL), LEDGER_FOUND_IN_DOUBT);
+    buffer_free(&again.answer);
+}

@@ -248,8 +248,7 @@ Test(ledger, does_not_sweep_a_key_that_was_used_again)
 
 Test(ledger, sweeps_in_bounded_steps)
 {
-    struct ledger_sweep sweep = {.op = {.apply = ledger_sweep_apply, .done = nowhere},
-                                 .now_ms = INT64_MAX};
+    struct ledger_sweep sweep = ledger_sweep_at(INT64_MAX, nowhere);
     char id[LEDGER_ID_MAX];
 
     for (unsigned i = 0; i < LEDGER_SWEEP_ROWS_MAX + 3; i++) {

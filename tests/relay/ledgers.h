@@ -101,8 +101,8 @@ static inline bool has_row(enum ledger_family family, const char *id)
 /* Sweeps as if it were `now_ms`; how many rows went. */
 static inline unsigned swept_at(int64_t now_ms)
 {
-    struct ledger_sweep sweep = {.op = {.apply = ledger_sweep_apply, .done = nowhere},
-                                 .now_ms = now_ms};
+    struct ledger_sweep sweep = ledger_sweep_at(now_ms, nowhere);
+
     ledger_run(ledger, &sweep.op);
     cr_assert(!failed(sweep.op.status), "%s", sweep.op.status.where);
     return sweep.deleted;
