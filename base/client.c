@@ -415,7 +415,8 @@ STATUS client_start(struct client *client, const struct client_request *request,
     }
     if (op->state == OP_ENDED) {
         struct status status = timer_set(client, 0); /* Never from inside here. */
-        if (failed(status)) {
+        /* An error says that nothing left.  What may have left is told by the timer set above. */
+        if (failed(status) && !op->is_sent) {
             op_drop(op);
             return status;
         }

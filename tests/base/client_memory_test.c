@@ -98,3 +98,43 @@ Test(client_memory, of_openssl_that_runs_out_ends_a_request_and_nothing_else)
     addresses = "127.0.0.1";
     each_fails("TLS", BOTH, 17);
 }
+
+/* --- What may have left is never said not to have --- */
+
+static void serve_deaf(struct peer *peer)
+{
+    if (peer_hear(peer))
+        peer_answer(peer);
+    (void)wait_for(&host.signals, 1);
+}
+
+static void on_nothing(void *owner)
+{
+    (void)owner;
+}
+
+Test(client_memory, for_a_timer_that_runs_out_is_no_word_that_nothing_was_sent)
+{
+    struct kept kept = {0};
+    struct client_op *op = NULL;
+    struct loop_timer *timer = NULL;
+
+    host_start(serve_deaf, 1);
+    struct client_request request = request_to("/one");
+    request.total_ms = 3000; /* By then the second is told, by this one's timer. */
+    ask_with(&request, &kept);
+    cr_assert_eq(kept.result, CLIENT_ANSWERED, "%s", kept.text);
+    cr_assert_eq(shutdown(TAILQ_FIRST(&client->idle)->fd, SHUT_WR), 0);
+    cr_assert(!failed(loop_timer(loop, 60000, on_nothing, NULL, &timer))); /* The spare one. */
+    memset(&kept, 0, sizeof kept);
+    request = request_to("/two");
+    failing_alloc_start(1, true, FAILING_ALLOC_OURS);
+    struct status status = client_start(client, &request, keep, &kept, &op);
+    cr_expect_geq(failing_alloc_stop(), 1u);
+    cr_assert(!failed(status), "%s", status_name(status.why));
+    run_until(&kept.count, 1);
+    cr_expect_eq(kept.result, CLIENT_NO_ANSWER, "%s", kept.text);
+    loop_timer_cancel(&timer);
+    host.signals++;
+    host_stop();
+}
