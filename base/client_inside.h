@@ -24,51 +24,15 @@
 #include "base/client.h"
 #include "base/client_body.h"
 #include "base/client_request.h"
-#include "base/tls_files.h"
+#include "base/client_trust.h"
 #include "base/work.h"
 
 #define CLIENT_ROOM_BYTES      16384u /* What one TLS record holds. */
-#define CLIENT_TEXT_SIZE       192u
-#define CLIENT_SITES_MAX       512u /* That are remembered while nothing goes to them. */
-#define CLIENT_TRUSTS_MAX      64u
 #define CLIENT_SPARE_OPS_MAX   64u
 #define CLIENT_SPARE_BYTES_MAX 16384u /* Of a buffer that a request leaves to the next. */
 /* Many a gateway's front closes what was idle for a minute.  Ours go before that, so that few
  * requests meet a connection that ends just now: they are not sent again. */
 #define CLIENT_IDLE_MS 55000
-
-/* Whom to believe and as what to appear.  Kept while its client lives: reading the host's
- * authorities takes milliseconds. */
-struct client_trust {
-    LIST_ENTRY(client_trust) all;
-    char *authorities; /* Paths; NULL as in client.h. */
-    char *certificate;
-    char *key;
-    const struct tls_pem *identity; /* For comparing only; NULL: the paths. */
-    bool tls13_only;
-    unsigned site_count; /* That refer to it. */
-
-    SSL_CTX *context; /* NULL: to be made. */
-    int64_t made_ms;
-    bool is_doubted;     /* A handshake under it failed. */
-    uint64_t generation; /* Of the context: a connection of another is not used again. */
-    uint64_t identity_generation;
-    struct tls_stamp stamp; /* Of the files that were read. */
-    int64_t looked_ms;
-};
-
-/* What a connection must have been made for to be used again. */
-struct client_site {
-    LIST_ENTRY(client_site) all;
-    char *host;
-    uint16_t port;
-    char *pins; /* NULL: any key that a trusted certificate has. */
-    struct client_trust *trust;
-    unsigned users;       /* Requests and connections. */
-    SSL_SESSION *session; /* To be resumed; NULL: none. */
-    int64_t session_ms;
-    uint64_t session_generation; /* The trust's, then. */
-};
 
 enum client_conn_state { CONN_DIALLING, CONN_SHAKING, CONN_BUSY, CONN_IDLE };
 
@@ -183,18 +147,5 @@ bool client_lookup_next(struct client_op *op, struct sockaddr_storage *out_addre
                         socklen_t *out_size, char out_text[static INET6_ADDRSTRLEN]);
 unsigned client_lookup_count(const struct client_op *op);
 bool client_lookup_has(const struct client_op *op, const char *address);
-
-/* client_trust.c */
-STATUS client_trust_site(struct client *client, const struct client_request *request,
-                         int64_t now_ms, struct client_site **out_site);
-void client_trust_leave(struct client_site **site);
-void client_trust_close(struct client *client);
-/* Gives it an SSL, with all that is to be verified set, after a look at the files.  False: `text`
- * says why not. */
-bool client_trust_ssl(struct client_conn *conn, int64_t now_ms, char text[static CLIENT_TEXT_SIZE]);
-/* After the handshake: is it whom we want?  False: `text` says why not. */
-bool client_trust_judge(struct client_conn *conn, char text[static CLIENT_TEXT_SIZE]);
-/* Why a handshake failed, in OpenSSL's words. */
-void client_trust_explain(struct client_conn *conn, char text[static CLIENT_TEXT_SIZE]);
 
 #endif
