@@ -109,6 +109,7 @@ void client_answered(struct client_op *op, bool keep)
         conn->state = CONN_IDLE;
         conn->idle_until_ms = clock_monotonic_ms() + CLIENT_IDLE_MS;
         TAILQ_INSERT_TAIL(&client->idle, conn, idle);
+        status_ignore(timer_set(client, conn->idle_until_ms), to_be_late);
     }
     op->result = CLIENT_ANSWERED;
     op->text[0] = '\0';
@@ -253,10 +254,10 @@ static void conn_retire(struct client *client, struct client_conn *conn)
     client_conn_free(&conn);
 }
 
-static bool conn_fits(const struct client_conn *conn, const struct client_op *op)
+static bool conn_fits(const struct client_conn *conn, const struct client_op *op, int64_t now_ms)
 {
-    return conn->site == op->site && conn->generation == op->site->trust->generation &&
-           client_lookup_has(op, conn->peer);
+    return conn->site == op->site && conn->idle_until_ms > now_ms &&
+           conn->generation == op->site->trust->generation && client_lookup_has(op, conn->peer);
 }
 
 /* The one that was used last.  One that holds anything before the request is written, be it an
@@ -265,10 +266,11 @@ static bool conn_fits(const struct client_conn *conn, const struct client_op *op
 static struct client_conn *conn_find(struct client *client, const struct client_op *op)
 {
     struct client_conn *conn = TAILQ_LAST(&client->idle, client_conn_queue);
+    int64_t now_ms = clock_monotonic_ms();
 
     while (conn != NULL) {
         struct client_conn *before = TAILQ_PREV(conn, client_conn_queue, idle);
-        if (conn_fits(conn, op)) {
+        if (conn_fits(conn, op, now_ms)) {
             TAILQ_REMOVE(&client->idle, conn, idle);
             if (client_conn_is_quiet(conn) && client_conn_is_empty(conn))
                 return conn;

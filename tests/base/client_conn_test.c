@@ -122,6 +122,24 @@ Test(client_conn, that_has_anything_to_say_before_its_request_is_not_used)
         }
 }
 
+/* Its peer may be about to close it. */
+Test(client_conn, that_was_idle_for_too_long_is_not_used)
+{
+    struct kept kept = {0};
+
+    host_start(serve_all, 4);
+    struct client_request request = request_to("/one");
+    request.total_ms = request.connect_ms = 600000;
+    ask_with(&request, &kept);
+    cr_assert_str_eq(kept.body, "/one 0");
+    struct client_conn *conn = TAILQ_FIRST(&client->idle);
+    cr_expect_leq(client->timer_due_ms, conn->idle_until_ms, "it is closed in its time");
+    cr_expect_str_eq(ask("/two")->body, "/two 0", "until then it is used");
+    conn->idle_until_ms = clock_monotonic_ms() - 1;
+    cr_expect_str_eq(ask("/three")->body, "/three 1");
+    host_stop();
+}
+
 static void serve_tickets(struct peer *peer)
 {
     for (unsigned round = 0; peer_hear(peer); round++) {
