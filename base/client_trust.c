@@ -353,7 +353,9 @@ static bool set_host(SSL *ssl, const char *host)
     memcpy(name, host, size + 1);
     if (size > 1 && name[size - 1] == '.')
         name[size - 1] = '\0';
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* RFC 6125 section 6.4.4, RFC 9525: a common name is a text, not the name of a host. */
+    SSL_set_hostflags(ssl,
+                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 

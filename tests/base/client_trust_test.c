@@ -65,6 +65,8 @@ static void check_names(int version)
         {"DNS:a*.gateway.test", "ab.gateway.test", false},
         {"DNS:*b.gateway.test", "ab.gateway.test", false},
         {"DNS:elsewhere.test", "server", false}, /* Its common name. */
+        {"IP:127.0.0.1", "server", false},       /* The same, where no DNS name outweighs it, … */
+        {NULL, "server", false},                 /* … and where there is no name but it. */
         {"IP:127.0.0.1", "127.0.0.1", true},
         {"IP:127.0.0.1,IP:::1", "::1", true},
         {"IP:127.0.0.2", "127.0.0.1", false},
@@ -73,7 +75,8 @@ static void check_names(int version)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char why[128];
-        snprintf(why, sizeof why, "%s for %s, version %x", cases[i].alt, cases[i].asked,
+        snprintf(why, sizeof why, "%s for %s, version %x",
+                 cases[i].alt == NULL ? "no names" : cases[i].alt, cases[i].asked,
                  (unsigned)version);
         certify(cases[i].alt, version);
         client_free(&client);
