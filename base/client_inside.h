@@ -46,6 +46,7 @@ struct client_conn {
     struct loop_watch *watch;
     SSL *ssl;
     uint64_t generation; /* The trust's, when it was made. */
+    int64_t judged_ms;   /* When the chain was that the session it offers stands for. */
     char peer[INET6_ADDRSTRLEN];
     int64_t idle_until_ms;
 };

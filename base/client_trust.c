@@ -39,7 +39,8 @@ static void explain(const char *what, char text[static CLIENT_TEXT_SIZE])
 
 /* --- Whom to believe --- */
 
-/* Kept with the site and nowhere else: what was verified for one host speaks for no other. */
+/* Kept with the site and nowhere else: what was verified for one host speaks for no other.  A
+ * ticket of a resumed connection is as old as what that resumed: nothing was judged since. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     const struct client_conn *conn = SSL_get_app_data(ssl);
@@ -47,7 +48,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 
     SSL_SESSION_free(site->session);
     site->session = session;
-    site->session_ms = clock_monotonic_ms();
+    site->session_ms = SSL_session_reused(ssl) == 1 ? conn->judged_ms : clock_monotonic_ms();
     site->session_generation = conn->generation;
     return 1; /* It is ours now. */
 }
@@ -365,6 +366,7 @@ static void set_session(struct client_conn *conn, int64_t now_ms)
 
     if (site->session == NULL)
         return;
+    conn->judged_ms = site->session_ms;
     if (site->session_generation == conn->generation &&
         now_ms - site->session_ms < SESSION_MS_MAX && SSL_SESSION_is_resumable(site->session))
         (void)SSL_set_session(conn->ssl, site->session);

@@ -52,9 +52,9 @@ struct client_site {
     uint16_t port;
     char *pins; /* NULL: any key that a trusted certificate has. */
     struct client_trust *trust;
-    unsigned users;       /* Requests and connections. */
-    SSL_SESSION *session; /* To be resumed; NULL: none. */
-    int64_t session_ms;
+    unsigned users;              /* Requests and connections. */
+    SSL_SESSION *session;        /* To be resumed; NULL: none. */
+    int64_t session_ms;          /* When the chain was judged that it stands for. */
     uint64_t session_generation; /* The trust's, then. */
 };
 

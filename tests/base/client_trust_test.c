@@ -377,6 +377,29 @@ Test(client_trust, is_resumed_for_the_same_host_and_a_while)
     each_version(check_resumption);
 }
 
+static void check_resumption_ends(int version)
+{
+    struct client_request request = request_to("/");
+
+    host.serve = serve_once;
+    certify("DNS:" HOST, version);
+    expect_answer(&request, "the first");
+    struct client_site *site = LIST_FIRST(&client->sites);
+    site->session_ms -= 2400000;
+    expect_answer(&request, "40 minutes later");
+    cr_expect_eq(host.resumed, 1u, "version %x", (unsigned)version);
+    site->session_ms -= 2400000;
+    expect_answer(&request, "80 minutes after it was judged");
+    cr_expect_eq(host.resumed, 1u, "tickets of what was resumed make it no younger");
+    expect_answer(&request, "then it is young again");
+    cr_expect_eq(host.resumed, 2u, "version %x", (unsigned)version);
+}
+
+Test(client_trust, is_not_prolonged_by_being_resumed)
+{
+    each_version(check_resumption_ends);
+}
+
 /* --- Connections are shared by whom they fit --- */
 
 Test(client_trust, is_one_for_all_who_use_a_connection)
