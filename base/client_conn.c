@@ -218,7 +218,8 @@ static bool may_be_kept(const struct client_conn *conn, size_t spare_bytes)
     const struct client_op *op = conn->op;
 
     return spare_bytes == 0 && is_written(op) && !op->head.closes && !op->head.is_old &&
-           op->answer.step == CLIENT_BODY_OVER && SSL_get_shutdown(conn->ssl) == 0;
+           !client_head_misleads(&op->head) && op->answer.step == CLIENT_BODY_OVER &&
+           SSL_get_shutdown(conn->ssl) == 0;
 }
 
 /* False: the transfer is over. */

@@ -227,6 +227,15 @@ bool client_head_is_all(const struct client_head *head)
     return head->asks_head || head->status == NO_CONTENT || head->status == NOT_MODIFIED;
 }
 
+bool client_head_misleads(const struct client_head *head)
+{
+    if (head->asks_head)
+        return false;
+    if (head->status == NO_CONTENT)
+        return head->is_chunked || (head->has_length && head->length > 0);
+    return head->status == NOT_MODIFIED && head->is_chunked;
+}
+
 /* An answer whose end two readers could see in two places is nobody's answer. */
 static bool head_is_clear(const struct client_head *head)
 {

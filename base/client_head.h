@@ -60,6 +60,8 @@ enum client_read client_head_take(struct client_head *head, const uint8_t *bytes
                                   size_t *out_used);
 /* No body follows, whatever the head says. */
 bool client_head_is_all(const struct client_head *head);
+/* No body may follow, and it announces one: who wrote that may yet send it. */
+bool client_head_misleads(const struct client_head *head);
 
 /* For client_body.c.  The next line, without its end, which must be CRLF where `strict`; each byte
  * counts against `*left`. */

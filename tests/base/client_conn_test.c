@@ -259,6 +259,33 @@ Test(client_conn, that_is_cut_off_gives_no_answer)
     host_stop();
 }
 
+Test(client_conn, is_not_kept_where_a_body_may_yet_follow)
+{
+    static const struct {
+        const char *head;
+        unsigned kept;
+    } cases[] = {
+        {"204 No\r\nContent-Length: 2", 0},
+        {"204 No\r\nTransfer-Encoding: chunked", 0},
+        {"304 No\r\nTransfer-Encoding: chunked", 0},
+        {"204 No", 1},
+        {"204 No\r\nContent-Length: 0", 1},
+        {"304 No\r\nContent-Length: 2", 1}, /* Of what has not changed. */
+        {"304 No", 1},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char head[128];
+        snprintf(head, sizeof head, "HTTP/1.1 %s\r\n\r\n", cases[i].head);
+        memset(&host, 0, sizeof host);
+        told = head;
+        host_start(serve_told, 4);
+        cr_expect_eq(ask("/")->result, CLIENT_ANSWERED, "%s", head);
+        cr_expect_eq(client->conn_count, cases[i].kept, "%s", head);
+        host_stop();
+    }
+}
+
 /* --- Large bodies --- */
 
 #define LARGE_BYTES (16u * 1024u * 1024u + 17u)
