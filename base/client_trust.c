@@ -12,6 +12,7 @@
 #include "base/own.h"
 
 #define LOOK_EVERY_MS  1000    /* At files, while connections are used again. */
+#define DOUBT_EVERY_MS 10000   /* Reading the host's authorities takes milliseconds. */
 #define SESSION_MS_MAX 3600000 /* What resumes it is not judged again: not for longer. */
 #define PIN_CHARS      44u     /* Base64 of a SHA-256. */
 
@@ -116,7 +117,9 @@ static bool use_identity(const struct tls_pem *identity, SSL_CTX *context,
     return !failed(tls_files_use(identity, &names, context, text, CLIENT_TEXT_SIZE));
 }
 
-/* Makes its context, or leaves none: then no connection is made, and those that there are stay. */
+/* Makes its context, or leaves none: then no connection is made, and those that there are stay.
+ * Where it is made of the same as before they stay in use: what was verified under fewer
+ * authorities is still good. */
 static void trust_make(struct client_trust *trust, int64_t now_ms,
                        char text[static CLIENT_TEXT_SIZE])
 {
@@ -134,7 +137,8 @@ static void trust_make(struct client_trust *trust, int64_t now_ms,
     if (trust->identity != NULL ? use_identity(trust->identity, context, text)
                                 : use_files(trust, context, text)) {
         trust->context = MOVE(context);
-        trust->generation++;
+        trust->generation += trust->is_changed;
+        trust->is_changed = false;
     }
 }
 
@@ -143,7 +147,7 @@ static void trust_make(struct client_trust *trust, int64_t now_ms,
 static bool is_good(const struct client_trust *trust, int64_t now_ms)
 {
     return trust->context != NULL &&
-           !(trust->is_doubted && now_ms - trust->made_ms >= LOOK_EVERY_MS);
+           !(trust->is_doubted && now_ms - trust->made_ms >= DOUBT_EVERY_MS);
 }
 
 /* Files that changed are read anew, for connections that are made from now on. */
@@ -151,19 +155,21 @@ static void trust_refresh(struct client_trust *trust, int64_t now_ms,
                           char text[static CLIENT_TEXT_SIZE])
 {
     struct tls_stamp stamp = {0};
+    bool changed = false;
 
     trust->looked_ms = now_ms;
     if (trust->identity != NULL) {
-        if (!is_good(trust, now_ms) || trust->identity_generation != trust->identity->generation)
-            trust_make(trust, now_ms, text);
+        changed = trust->identity_generation != trust->identity->generation;
         trust->identity_generation = trust->identity->generation;
-        return;
+    } else {
+        struct tls_files files = files_of(trust);
+        tls_files_stamp(&files, &stamp);
+        changed = memcmp(&stamp, &trust->stamp, sizeof stamp) != 0;
+        trust->stamp = stamp;
     }
-    struct tls_files files = files_of(trust);
-    tls_files_stamp(&files, &stamp);
-    if (!is_good(trust, now_ms) || memcmp(&stamp, &trust->stamp, sizeof stamp) != 0)
+    trust->is_changed = trust->is_changed || changed;
+    if (changed || !is_good(trust, now_ms))
         trust_make(trust, now_ms, text);
-    trust->stamp = stamp;
 }
 
 static bool same_text(const char *one, const char *other)
@@ -233,6 +239,7 @@ static STATUS trust_find(struct client *client, const struct client_request *req
     ENSURE(trust != NULL, WHY_NO_MEMORY);
     trust->identity = request->identity;
     trust->tls13_only = request->tls13_only;
+    trust->is_changed = true;
     if (request->identity == NULL) {
         TRY(text_copy(request->authorities, &trust->authorities));
         TRY(text_copy(request->certificate, &trust->certificate));
@@ -419,6 +426,18 @@ static bool pin_fits(const char *pins, X509 *certificate)
     return false;
 }
 
+/* Of an authority that is not known, be it no authority of ours or one that was not read: of two of
+ * one name the other was, perhaps, and its key does not fit. */
+static bool misses_issuer(long verdict)
+{
+    return verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+           verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+           verdict == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE ||
+           verdict == X509_V_ERR_CERT_SIGNATURE_FAILURE ||
+           verdict == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+           verdict == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT;
+}
+
 void client_trust_explain(struct client_conn *conn, char text[static CLIENT_TEXT_SIZE])
 {
     long verdict = SSL_get_verify_result(conn->ssl);
@@ -429,7 +448,8 @@ void client_trust_explain(struct client_conn *conn, char text[static CLIENT_TEXT
     (void)snprintf(text, CLIENT_TEXT_SIZE, "TLS failed: %s",
                    reason == NULL ? "the connection ended" : reason);
     ERR_clear_error();
-    conn->site->trust->is_doubted = true;
+    if (misses_issuer(verdict))
+        conn->site->trust->is_doubted = true;
 }
 
 bool client_trust_judge(struct client_conn *conn, char text[static CLIENT_TEXT_SIZE])

@@ -38,8 +38,9 @@ struct client_trust {
 
     SSL_CTX *context; /* NULL: to be made. */
     int64_t made_ms;
-    bool is_doubted;     /* A handshake under it failed. */
-    uint64_t generation; /* Of the context: a connection of another is not used again. */
+    bool is_doubted;     /* A handshake under it failed for an authority that it did not know. */
+    bool is_changed;     /* What it is made of did since the generation began. */
+    uint64_t generation; /* Of what it is made of: a connection of another is not used again. */
     uint64_t identity_generation;
     struct tls_stamp stamp; /* Of the files that were read. */
     int64_t looked_ms;

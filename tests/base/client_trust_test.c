@@ -400,6 +400,56 @@ Test(client_trust, is_not_prolonged_by_being_resumed)
     each_version(check_resumption_ends);
 }
 
+/* --- One host's trouble is not another's --- */
+
+static void a_while_later(struct client_trust *trust, int64_t ms)
+{
+    trust->looked_ms -= ms;
+    trust->made_ms -= ms;
+}
+
+/* Whoever comes after it is dialled anew has another authority's certificate. */
+static void host_turn(struct pki *elsewhere)
+{
+    struct pki *own = host.pki;
+
+    host.pki = elsewhere;
+    host_certify("DNS:other.test");
+    host.pki = own;
+}
+
+Test(client_trust, in_one_host_is_not_lost_by_another)
+{
+    host_start(serve_all, 4);
+    struct pki *elsewhere = pki_new();
+    struct client_request request = request_to("/");
+    struct client_request other = request_to("/");
+    other.host = "other.test";
+    expect_answer(&request, "it has a connection");
+    struct client_trust *trust = LIST_FIRST(&client->trusts);
+    uint64_t generation = trust->generation;
+    host_turn(elsewhere);
+    for (unsigned i = 0; i < 3; i++) {
+        expect_refusal(&other, "an authority that is not known");
+        cr_expect(trust->is_doubted, "%s", kept.text);
+        int64_t made_ms = trust->made_ms;
+        a_while_later(trust, 2000);
+        expect_refusal(&other, "the same");
+        cr_expect_eq(trust->made_ms, made_ms - 2000, "it is not read anew so soon");
+        a_while_later(trust, 20000);
+        expect_answer(&request, "over the connection that there is");
+        cr_expect_gt(trust->made_ms, made_ms, "for which it was read anew");
+        cr_expect_str_eq(kept.body, "/ 0");
+        cr_expect_eq(trust->generation, generation, "sessions stay good, too");
+    }
+    other.host = "third.test";
+    other.authorities = pki_authority(elsewhere);
+    expect_refusal(&other, "a known authority, another host");
+    cr_expect(!LIST_FIRST(&client->trusts)->is_doubted, "there is nothing to be read anew");
+    pki_free(&elsewhere);
+    host_stop();
+}
+
 /* --- Connections are shared by whom they fit --- */
 
 Test(client_trust, is_one_for_all_who_use_a_connection)
