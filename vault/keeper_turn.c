@@ -139,6 +139,17 @@ static void turn_answer_problem(struct keeper *keeper, uint64_t frame_id,
         log_failure(LOG_ERROR, "answer_dropped", status, NULL);
 }
 
+/* A relay asks with a list of nothing, again and again, whether the vault would settle: of that
+ * nothing is recorded, whatever the answer. */
+static bool turn_only_asks(const struct keeper_op *op, const struct turn_row *row,
+                           const struct cursor *in)
+{
+    struct cursor body = *in;
+
+    return row->type == MESSAGE_SETTLE && op->problem.code == PROBLEM_SEALED &&
+           op->caller->problem.code == PROBLEM_NONE && cursor_u16(&body) == 0 && cursor_done(&body);
+}
+
 /* Known, allowed, readable, done: or refused, with everything that it did taken back. */
 static void turn_run(struct keeper_op *op, const struct turn_row *row, struct cursor *in)
 {
@@ -162,7 +173,8 @@ static void turn_run(struct keeper_op *op, const struct turn_row *row, struct cu
         problem_set(&op->problem, problem_of(status), NULL, NULL);
         log_failure(LOG_WARN, "request_failed", status, "request_id", op->caller->request_id, NULL);
     }
-    keeper_record_refusal(op, &op->problem);
+    if (!turn_only_asks(op, row, in))
+        keeper_record_refusal(op, &op->problem);
     turn_answer_problem(keeper, op->frame_id, &op->problem);
     buffer_add_u64(&keeper->answered, op->frame_id);
 }

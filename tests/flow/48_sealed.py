@@ -21,6 +21,10 @@ def _entries(system, event):
     return [entry for entry in system.audit() if entry["event"] == event]
 
 
+def _settles(system):
+    return _entries(system, "card.settle")
+
+
 def _restart(system):
     system.stop("vault")
     system.start("vault")
@@ -87,6 +91,19 @@ def sealed_it_takes_and_gives_no_card(system):
     check(b"sealed by hand" in answer.body, f"{answer.body}")
     check(b"cardkeep_vault_sealed 1" in system.metrics("vault", "/metrics").body, "the metric")
     equal(system.cardkeep("token", "show", made["token"]).returncode, 5, "the command's exit code")
+
+
+def a_question_about_nothing_is_refused_and_not_written_down(system):
+    """A relay asks every second whether the vault would settle."""
+    relay = system.vault("relay")
+    before = _settles(system)
+    problem(relay.post("/v1/settlements", {"settlements": []}), 503, "sealed")
+    equal(_settles(system), before, "entries after it")
+    one = {"submission_id": "sub_while_sealed", "outcome": "not_sent"}
+    problem(relay.post("/v1/settlements", {"settlements": [one]}), 503, "sealed")
+    problem(relay.post("/v1/settlements", {"settlements": {}}), 503, "sealed")
+    refused = [entry["outcome"] for entry in _settles(system)[len(before):]]
+    check(refused.count("sealed") >= 2, f"all else is on record: {refused}")
 
 
 def a_stranger_still_hears_that_it_is_one(system):
