@@ -5,7 +5,8 @@
 #include "base/http.h"
 #include "base/json.h"
 
-#define TYPE_SIZE 96u
+#define TYPE_SIZE    96u
+#define MESSAGE_SIZE 512u
 
 static void put_optional(struct json_writer *writer, const char *key, const char *text)
 {
@@ -13,16 +14,21 @@ static void put_optional(struct json_writer *writer, const char *key, const char
         json_put_member(writer, key, text);
 }
 
-/* Client libraries of gateways find an error by this object, and not by the status. */
+/* Client libraries of gateways find an error by this object, and not by the status; of its members
+ * they show the message. */
 static void put_member(struct json_writer *writer, const struct http_problem *problem)
 {
     if (problem->member == NULL)
         return;
+    char message[MESSAGE_SIZE];
+    bool more = problem->detail != NULL;
+    snprintf(message, sizeof message, "%s%s%s", problem->title, more ? " " : "",
+             more ? problem->detail : "");
     json_key(writer, problem->member);
     json_begin_object(writer);
     json_put_member(writer, "type", "cardkeep_error");
     json_put_member(writer, "code", problem->code);
-    json_put_member(writer, "message", problem->title);
+    json_put_member(writer, "message", message);
     json_end_object(writer);
 }
 

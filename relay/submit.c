@@ -22,6 +22,23 @@ static void step_end(struct submission *submission);
 /* Through void, for an op stands where its struct wants it. */
 #define SUBMISSION_OF(op_, member) ((void *)((char *)(op_)-offsetof(struct submission, member)))
 
+/* Nobody sees by the code alone whether a repeat is a second payment. */
+#define SAY_NOT_SENT "Nothing was sent: the request may be repeated."
+#define SAY_SENT                                                                                   \
+    "The request was sent, and no whole answer came: it may have been carried out. Ask the "       \
+    "gateway; under the same Idempotency-Key it is not sent again."
+#define SAY_NO_ANSWER_OF_USE                                                                       \
+    "The gateway has the request, and its answer cannot be passed on: ask the gateway what became" \
+    " of it."
+#define SAY_IN_DOUBT                                                                               \
+    "It is not sent again. Ask the gateway what became of it; only if it was not carried out, "    \
+    "send it anew under another Idempotency-Key."
+
+static void say(struct submission *submission, const char *detail)
+{
+    snprintf(submission->detail, sizeof submission->detail, "%s", detail);
+}
+
 /* Ends the journey before anything was sent. */
 static void give_up(struct submission *submission, enum problem_code code, enum answer_failed by)
 {
@@ -80,14 +97,14 @@ static void on_intent(struct ledger_op *op)
         outcome->submission_id = submission->intent.first_id;
         outcome->outcome = LEDGER_SENT_NO_ANSWER;
         outcome->safe_to_retry = false;
+        say(submission, SAY_IN_DOUBT);
         submission_fail(submission, PROBLEM_IN_DOUBT, ANSWER_FAILED_RELAY);
         return;
     case LEDGER_FOUND_LOST:
         outcome->submission_id = submission->intent.first_id;
         outcome->outcome = LEDGER_ANSWERED;
         outcome->safe_to_retry = false;
-        snprintf(submission->detail, sizeof submission->detail,
-                 "The gateway answered; its answer was too large to be kept.");
+        say(submission, "The gateway answered; its answer was too large to be kept.");
         submission_fail(submission, PROBLEM_STATE_CONFLICT, ANSWER_FAILED_RELAY);
         return;
     case LEDGER_FOUND_NOTHING:
@@ -114,6 +131,7 @@ static void on_resolved(void *owner, struct status status, const char *addresses
     if (failed(status)) {
         log_failure(LOG_WARN, "destination_not_resolved", status, "destination",
                     submission->to->destination.name, NULL);
+        say(submission, SAY_NOT_SENT);
         give_up(submission, PROBLEM_GATEWAY_UNREACHABLE, ANSWER_FAILED_NETWORK);
         return;
     }
@@ -145,7 +163,7 @@ static void on_leased(void *owner, struct lease *lease, const struct lease_refus
     metric_observe_us(submission->relay->metrics.lease, submission->outcome.lease_us);
     if (lease == NULL) {
         submission->settles = refusal->may_be_leased;
-        snprintf(submission->detail, sizeof submission->detail, "%s", refusal->detail);
+        say(submission, refusal->detail);
         give_up(submission, refusal->code, ANSWER_FAILED_VAULT);
         return;
     }
@@ -285,6 +303,7 @@ static void judge_answered(struct submission *submission, const struct client_an
         buffer_clear(&submission->answer);
         submission->code = PROBLEM_GATEWAY_MALFORMED;
         submission->outcome.failed = ANSWER_FAILED_GATEWAY;
+        say(submission, SAY_NO_ANSWER_OF_USE);
         return;
     }
     submission->answered = true;
@@ -299,7 +318,9 @@ static void judge_trouble(struct submission *submission, const struct client_ans
     outcome->safe_to_retry = !sent;
     outcome->failed = ANSWER_FAILED_NETWORK;
     submission->code = PROBLEM_GATEWAY_UNREACHABLE;
+    say(submission, sent ? SAY_SENT : SAY_NOT_SENT);
     if (answer->result == CLIENT_MALFORMED) {
+        say(submission, SAY_NO_ANSWER_OF_USE);
         outcome->outcome = LEDGER_ANSWERED; /* Whatever it was, the gateway had the request. */
         outcome->failed = ANSWER_FAILED_GATEWAY;
         submission->code = PROBLEM_GATEWAY_MALFORMED;
@@ -361,8 +382,7 @@ static void step_send(struct submission *submission)
         return;
     buffer_free(&submission->filled);
     if (status.why == WHY_BAD_INPUT) {
-        snprintf(submission->detail, sizeof submission->detail,
-                 "The target or a header cannot be forwarded as it is.");
+        say(submission, "The target or a header cannot be forwarded as it is.");
         give_up(submission, PROBLEM_INVALID_HEADER, ANSWER_FAILED_RELAY);
         return;
     }
@@ -418,6 +438,7 @@ static void on_ended(struct ledger_op *op)
                     NULL);
         submission->answered = false;
         submission->code = PROBLEM_STORE_UNAVAILABLE;
+        submission->detail[0] = '\0'; /* What it advised held for an outcome on record. */
         submission->outcome.failed = ANSWER_FAILED_RELAY;
         submission->outcome.safe_to_retry = false;
     }

@@ -99,7 +99,7 @@
     X(UNKNOWN_DESTINATION, 422, "unknown_destination", "There is no such destination.")            \
     X(RATE_LIMITED, 429, "rate_limited", "Too many requests.")                                     \
     X(HEADER_TOO_LARGE, 431, "header_too_large", "The headers are too large.")                     \
-    X(GATEWAY_UNREACHABLE, 502, "gateway_unreachable", "The gateway cannot be reached.")           \
+    X(GATEWAY_UNREACHABLE, 502, "gateway_unreachable", "The gateway gave no answer.")              \
     X(GATEWAY_TLS, 502, "gateway_tls", "The gateway's TLS could not be trusted.")                  \
     X(GATEWAY_MALFORMED, 502, "gateway_malformed", "The gateway's answer was not HTTP.")           \
     X(SEALED, 503, "sealed", "The vault is sealed.")                                               \

@@ -173,8 +173,9 @@ def problem(answer, status, code, field=None):
     check(found["title"].endswith("."), "the title is a sentence")
     if answer.header("Server") == "cardkeep-relay":
         # Stripe's library takes what has no "error" for a payment, whatever the status.
-        equal(found["error"], {"type": "cardkeep_error", "code": code,
-                               "message": found["title"]}, "where a gateway's library looks")
+        said = " ".join(found[name] for name in ("title", "detail") if name in found)
+        equal(found["error"], {"type": "cardkeep_error", "code": code, "message": said},
+              "where a gateway's library looks")
     if field is not None:
         equal(found.get("field"), field, "field")
     return found

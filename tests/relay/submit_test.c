@@ -180,6 +180,7 @@ Test(submit, is_in_doubt_when_the_gateway_hangs_up)
     struct heard heard = ask("/sandbox/x", headers, PAYMENT);
     cr_assert_eq(heard.status, 502);
     cr_assert_neq(strstr(heard.body, "\"gateway_unreachable\""), NULL);
+    cr_assert_neq(strstr(heard.body, "may have been carried out"), NULL, "%s", heard.body);
     cr_assert(says(&heard, "cardkeep-outcome: sent_no_answer\n"));
     cr_assert(says(&heard, "cardkeep-safe-to-retry: false\n"));
     cr_assert(says(&heard, "cardkeep-failed: gateway\n"));
