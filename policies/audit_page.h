@@ -13,6 +13,8 @@
 
 #define AUDIT_PAGE_BYTES_MAX   (3u << 20)
 #define AUDIT_PAGE_ENTRIES_MAX 256u
+#define AUDIT_PAGE_QUERY_HELP                                                                      \
+    "The query is start=N, from 0, and limit=M, 1 to 256; each may be absent."
 
 /* Reads the query `start=N&limit=M`: from 0, and 1 to AUDIT_PAGE_ENTRIES_MAX; each at most once, in
  * any order; missing ones are 0 and the most.  WHY_BAD_INPUT for anything else. */

@@ -321,6 +321,7 @@ static enum problem_code read_request(struct submission *submission)
     status = slots_find(&submission->to->profile, &request, &submission->slots, &problem);
     if (failed(status)) {
         snprintf(submission->field, sizeof submission->field, "%s", problem.field);
+        snprintf(submission->detail, sizeof submission->detail, "%s", problem.detail);
         return status.why == WHY_BAD_INPUT ? problem.code : PROBLEM_BUSY;
     }
     if (failed(list_tokens(submission))) {

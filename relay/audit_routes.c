@@ -154,9 +154,11 @@ static bool hand_over(struct relay *relay, struct http_call *call, enum audit_ro
 {
     struct status status = start(relay, call, route);
 
-    if (status.why == WHY_BAD_INPUT)
-        refusal_answer(call, PROBLEM_INVALID_FIELD, NULL);
-    else if (failed(status))
+    if (status.why == WHY_BAD_INPUT) {
+        struct http_problem problem = refusal_of(PROBLEM_INVALID_FIELD);
+        problem.detail = AUDIT_PAGE_QUERY_HELP;
+        http_answer_problem(call, &problem, NULL);
+    } else if (failed(status))
         refusal_answer(call, PROBLEM_BUSY, NULL);
     return !failed(status);
 }

@@ -49,6 +49,8 @@ void lease_clear(struct lease *lease);
 struct lease_refusal {
     enum problem_code code;
     char detail[256];
+    enum { LEASE_NO_TOKEN, LEASE_CARD_TOKEN, LEASE_CVV_TOKEN } of; /* Which was refused, */
+    unsigned index;                                                /* and where in the order. */
     bool may_be_leased; /* The vault may have carried it out: settle it. */
 };
 

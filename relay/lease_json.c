@@ -10,6 +10,7 @@
 
 #define PROBLEM_NODES_MAX 64u
 #define CODE_BYTES_MAX    64u
+#define FIELD_BYTES_MAX   128u
 #define EXP_YEAR_MOST     9999
 
 static void put_texts(struct json_writer *writer, const char *key, const char *const *texts,
@@ -176,6 +177,27 @@ static STATUS read_lease(const struct json *json, uint32_t object, struct lease 
     return STATUS_OK;
 }
 
+/* The vault names the token: "…/tokens/N" or "…/cvv_tokens/N". */
+static void read_field(const struct json *json, uint32_t object, struct lease_refusal *refusal)
+{
+    char field[FIELD_BYTES_MAX];
+
+    static_assert(CONTRACT_LEASE_TOKENS_MAX <= 10, "an index is one digit");
+    if (json_member(json, object, "field") == JSON_NONE ||
+        failed(read_text(json, object, "field", field, sizeof field)))
+        return;
+    char *digits = strrchr(field, '/');
+    if (digits == NULL || digits[1] < '0' || digits[1] > '9' || digits[2] != '\0')
+        return;
+    refusal->index = (unsigned)(digits[1] - '0');
+    *digits = '\0';
+    const char *list = strrchr(field, '/');
+    if (list != NULL && strcmp(list, "/tokens") == 0)
+        refusal->of = LEASE_CARD_TOKEN;
+    else if (list != NULL && strcmp(list, "/cvv_tokens") == 0)
+        refusal->of = LEASE_CVV_TOKEN;
+}
+
 /* A problem is what has a code that both daemons know. */
 static STATUS read_problem(const struct json *json, uint32_t object,
                            struct lease_refusal *out_refusal)
@@ -189,6 +211,7 @@ static STATUS read_problem(const struct json *json, uint32_t object,
     if (json_member(json, object, "detail") != JSON_NONE &&
         failed(read_text(json, object, "detail", out_refusal->detail, sizeof out_refusal->detail)))
         out_refusal->detail[0] = '\0';
+    read_field(json, object, out_refusal);
     return STATUS_OK;
 }
 

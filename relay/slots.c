@@ -2,6 +2,7 @@
 #include "relay/slots.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -18,10 +19,17 @@
 /* "12", "2031", "12 / 2031": what an expiry slot may hold without a token. */
 #define EXPIRY_LITERAL_MAX 9u
 
+#define SAY_FORM                                                                                   \
+    "A slot takes a token of its kind, or one placeholder {{ token.field | filter }} with known "  \
+    "fields and fitting filters."
+#define SAY_MEDIA                                                                                  \
+    "Tokens are filled into application/json and application/x-www-form-urlencoded, in UTF-8 "     \
+    "and without a content coding."
+
 enum media { MEDIA_FORM, MEDIA_JSON, MEDIA_OTHER };
 
-STATUS slots_refuse(struct slots_search *search, enum problem_code code, const void *field,
-                    size_t field_size)
+STATUS slots_refuse(struct slots_search *search, enum problem_code code, const char *detail,
+                    const void *field, size_t field_size)
 {
     char *out = search->problem->field;
     const uint8_t *bytes = field;
@@ -36,6 +44,8 @@ STATUS slots_refuse(struct slots_search *search, enum problem_code code, const v
     (void)redact_mask((uint8_t *)out, size);
     if (expression_find_token(out, size))
         out[0] = '\0';
+    (void)snprintf(search->problem->detail, sizeof search->problem->detail, "%s",
+                   detail == NULL ? "" : detail);
     search->problem->code = code;
     return FAIL(WHY_BAD_INPUT);
 }
@@ -161,9 +171,12 @@ STATUS slots_judge(struct slots_search *search, enum slot_surface surface,
                    value->text_size <= 4;
 
     if (holds_card(value->text, value->text_size) || (field == EXPRESSION_CVV && is_code))
-        return slots_refuse(search, PROBLEM_CARD_IN_FREE_TEXT, declared->place, place_size);
+        return slots_refuse(search, PROBLEM_CARD_IN_FREE_TEXT,
+                            "A slot takes a token, and no number or CVV itself.", declared->place,
+                            place_size);
 
-    struct slot slot = {.surface = surface, .start = value->start, .size = value->size};
+    struct slot slot = {
+        .surface = surface, .start = value->start, .size = value->size, .place = declared->place};
     struct status parsed =
         expression_parse(value->text, value->text_size, &declared->takes, &slot.expression);
     if (failed(parsed)) {
@@ -171,17 +184,25 @@ STATUS slots_judge(struct slots_search *search, enum slot_surface surface,
         TRY(literal_judge(field, value, &fine));
         if (fine)
             return STATUS_OK;
-        return slots_refuse(search, PROBLEM_INVALID_EXPRESSION, declared->place, place_size);
+        return slots_refuse(search, PROBLEM_INVALID_EXPRESSION, SAY_FORM, declared->place,
+                            place_size);
     }
-    if (!value->quoted || !kind_fits(field, slot.expression.field))
-        return slots_refuse(search, PROBLEM_INVALID_EXPRESSION, declared->place, place_size);
+    if (!value->quoted)
+        return slots_refuse(search, PROBLEM_INVALID_EXPRESSION,
+                            "A token that is a number in JSON cannot be replaced: write a string.",
+                            declared->place, place_size);
+    if (!kind_fits(field, slot.expression.field))
+        return slots_refuse(search, PROBLEM_INVALID_EXPRESSION,
+                            "The token or placeholder is of another kind than this slot takes.",
+                            declared->place, place_size);
     if (search->slots->count == SLOTS_MAX)
-        return slots_refuse(search, PROBLEM_INVALID_FIELD, declared->place, place_size);
+        return slots_refuse(search, PROBLEM_INVALID_FIELD, "There are too many slots.",
+                            declared->place, place_size);
     search->slots->list[search->slots->count++] = slot;
     return STATUS_OK;
 }
 
-static STATUS hidden_refuse(struct slots_search *search, const char *text)
+static STATUS hidden_refuse(struct slots_search *search, const char *text, const char *detail)
 {
     bool found = false;
 
@@ -189,7 +210,7 @@ static STATUS hidden_refuse(struct slots_search *search, const char *text)
         return STATUS_OK;
     TRY(slots_find_hidden(text, strlen(text), &found));
     if (found)
-        return slots_refuse(search, PROBLEM_TOKEN_OUTSIDE_SLOT, "", 0);
+        return slots_refuse(search, PROBLEM_TOKEN_OUTSIDE_SLOT, detail, "", 0);
     return STATUS_OK;
 }
 
@@ -248,8 +269,8 @@ static STATUS other_find(struct slots_search *search)
     if (!found)
         return STATUS_OK;
     if (search->profile->form_count + search->profile->json_count > 0)
-        return slots_refuse(search, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "", 0);
-    return slots_refuse(search, PROBLEM_TOKEN_OUTSIDE_SLOT, "", 0);
+        return slots_refuse(search, PROBLEM_UNSUPPORTED_MEDIA_TYPE, SAY_MEDIA, "", 0);
+    return slots_refuse(search, PROBLEM_TOKEN_OUTSIDE_SLOT, NULL, "", 0);
 }
 
 STATUS slots_find(const struct profile *profile, const struct slots_request *request,
@@ -262,12 +283,12 @@ STATUS slots_find(const struct profile *profile, const struct slots_request *req
     struct slots_search search = {profile, request, &slots, out_problem};
     *out_problem = (struct slots_problem){0};
 
-    TRY(hidden_refuse(&search, request->target));
-    TRY(hidden_refuse(&search, request->content_type));
+    TRY(hidden_refuse(&search, request->target, "It stands in the path or the query."));
+    TRY(hidden_refuse(&search, request->content_type, "It stands in a header."));
     for (const char *const *header = request->headers; header != NULL && *header != NULL; header++)
-        TRY(hidden_refuse(&search, *header));
+        TRY(hidden_refuse(&search, *header, "It stands in a header."));
     if (request->body_size > UINT32_MAX)
-        return slots_refuse(&search, PROBLEM_INVALID_FIELD, "", 0);
+        return slots_refuse(&search, PROBLEM_INVALID_FIELD, NULL, "", 0);
     if (request->body_size > 0) {
         enum media media =
             is_coded(request->content_encoding) ? MEDIA_OTHER : media_find(request->content_type);
@@ -280,6 +301,14 @@ STATUS slots_find(const struct profile *profile, const struct slots_request *req
     }
     *out_slots = slots;
     return STATUS_OK;
+}
+
+const char *slots_place(const struct slots *slots, const char *token)
+{
+    for (unsigned i = 0; i < slots->count; i++)
+        if (strcmp(slots->list[i].expression.token, token) == 0)
+            return slots->list[i].place;
+    return "";
 }
 
 STATUS slots_fill(const struct slots *slots, const struct secret *const *values,

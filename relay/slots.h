@@ -28,6 +28,7 @@ struct slot {
     enum slot_surface surface;
     uint32_t start; /* Of the value in the body; for JSON, inside the quotes. */
     uint32_t size;
+    const char *place; /* As declared; lent by the profile. */
     struct expression expression;
 };
 
@@ -41,6 +42,7 @@ struct slots_problem {
                                CARD_IN_FREE_TEXT, INVALID_FIELD (duplicate field, too many slots,
                                broken percent-encoding) or UNSUPPORTED_MEDIA_TYPE */
     char field[160];        /* Pointer or field name, "" when it is the target or a header. */
+    char detail[160];       /* What is wrong with it, "" where the code says all. */
 };
 
 struct slots_request {
@@ -60,6 +62,9 @@ struct slots_request {
  * A request without slots is fine. */
 STATUS slots_find(const struct profile *profile, const struct slots_request *request,
                   struct slots *out_slots, struct slots_problem *out_problem);
+
+/* Where this token stands first; "" where it does not. */
+const char *slots_place(const struct slots *slots, const char *token);
 
 /* One value for each slot, in the same order.  Appends the filled body.  Fails with WHY_LIMIT or
  * WHY_NO_MEMORY as `out_body` does. */

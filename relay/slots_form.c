@@ -4,6 +4,8 @@
 #include "base/own.h"
 #include "relay/slots_surface.h"
 
+#define SAY_PERCENT "A % stands there without two hex digits behind it."
+
 /* One field of the body, as sent. */
 struct field {
     const uint8_t *name;
@@ -66,10 +68,11 @@ static STATUS outside_check(struct slots_search *search, const struct buffer *na
 
     TRY(slots_find_hidden(name->bytes, name->size, &in_name));
     if (in_name)
-        return slots_refuse(search, PROBLEM_TOKEN_OUTSIDE_SLOT, "", 0);
+        return slots_refuse(search, PROBLEM_TOKEN_OUTSIDE_SLOT, "It stands in a field's name.", "",
+                            0);
     TRY(slots_find_hidden(value->bytes, value->size, &in_value));
     if (in_value)
-        return slots_refuse(search, PROBLEM_TOKEN_OUTSIDE_SLOT, name->bytes, name->size);
+        return slots_refuse(search, PROBLEM_TOKEN_OUTSIDE_SLOT, NULL, name->bytes, name->size);
     return STATUS_OK;
 }
 
@@ -81,9 +84,9 @@ static STATUS field_find(struct slots_search *search, const struct field *field,
     const uint8_t *body = search->request->body;
 
     if (!form_decode(field->name, field->name_size, name))
-        return slots_refuse(search, PROBLEM_INVALID_FIELD, "", 0);
+        return slots_refuse(search, PROBLEM_INVALID_FIELD, SAY_PERCENT, "", 0);
     if (!form_decode(field->value, field->value_size, value))
-        return slots_refuse(search, PROBLEM_INVALID_FIELD, name->bytes, name->size);
+        return slots_refuse(search, PROBLEM_INVALID_FIELD, SAY_PERCENT, name->bytes, name->size);
     TRY(buffer_status(name));
     TRY(buffer_status(value));
 
@@ -92,7 +95,8 @@ static STATUS field_find(struct slots_search *search, const struct field *field,
         return outside_check(search, name, value);
     bool *seen_here = &seen[declared - search->profile->form];
     if (*seen_here)
-        return slots_refuse(search, PROBLEM_INVALID_FIELD, name->bytes, name->size);
+        return slots_refuse(search, PROBLEM_INVALID_FIELD, "It stands there twice.", name->bytes,
+                            name->size);
     *seen_here = true;
     const struct slots_value taken = {.declared = declared,
                                       .start = (uint32_t)(field->value - body),

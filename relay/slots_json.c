@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,7 +128,7 @@ static STATUS outside_check(struct slots_search *search, const struct json *json
         return STATUS_OK;
     OWNED(buffer_free) struct buffer pointer = BUFFER(2 * json->size + 16 * JSON_DEPTH_MAX);
     pointer_write(json, node, &pointer);
-    return slots_refuse(search, PROBLEM_TOKEN_OUTSIDE_SLOT, pointer.bytes, pointer.size);
+    return slots_refuse(search, PROBLEM_TOKEN_OUTSIDE_SLOT, NULL, pointer.bytes, pointer.size);
 }
 
 static STATUS value_judge(struct slots_search *search, const struct json *json, uint32_t at,
@@ -143,8 +144,8 @@ static STATUS value_judge(struct slots_search *search, const struct json *json, 
         char *out = (char *)buffer_extend(&text, (size_t)node->size + 1);
         TRY(buffer_status(&text));
         if (failed(json_read_text(json, at, out, (size_t)node->size + 1, &value.text_size)))
-            return slots_refuse(search, PROBLEM_INVALID_EXPRESSION, declared->place,
-                                strlen(declared->place));
+            return slots_refuse(search, PROBLEM_INVALID_EXPRESSION, "A NUL stands there.",
+                                declared->place, strlen(declared->place));
         value.text = out;
         value.quoted = true;
         return slots_judge(search, SLOT_JSON, &value);
@@ -156,8 +157,8 @@ static STATUS value_judge(struct slots_search *search, const struct json *json, 
         value.text_size = text.size;
         return slots_judge(search, SLOT_JSON, &value);
     }
-    return slots_refuse(search, PROBLEM_INVALID_EXPRESSION, declared->place,
-                        strlen(declared->place));
+    return slots_refuse(search, PROBLEM_INVALID_EXPRESSION, "A slot takes a string.",
+                        declared->place, strlen(declared->place));
 }
 
 static bool found_has(const struct found *found, uint32_t node)
@@ -180,6 +181,18 @@ static void slots_sort(struct slots *slots)
     }
 }
 
+/* A place and not what stands there. */
+static STATUS unread_refuse(struct slots_search *search, struct status status, size_t wrong_at)
+{
+    char detail[64];
+
+    if (status.why == WHY_LIMIT)
+        (void)snprintf(detail, sizeof detail, "It is nested too deep or holds too many values.");
+    else
+        (void)snprintf(detail, sizeof detail, "The byte at offset %zu is wrong.", wrong_at);
+    return slots_refuse(search, PROBLEM_INVALID_JSON, detail, "", 0);
+}
+
 STATUS slots_json_find(struct slots_search *search)
 {
     const struct slots_request *request = search->request;
@@ -194,9 +207,10 @@ STATUS slots_json_find(struct slots_search *search)
         node_max = NODES_MAX;
     nodes = calloc(node_max, sizeof *nodes);
     ENSURE(nodes != NULL, WHY_NO_MEMORY);
-    if (failed(json_read(request->body, request->body_size, nodes, (uint32_t)node_max, &json,
-                         &wrong_at)))
-        return slots_refuse(search, PROBLEM_INVALID_JSON, "", 0);
+    struct status status =
+        json_read(request->body, request->body_size, nodes, (uint32_t)node_max, &json, &wrong_at);
+    if (failed(status))
+        return unread_refuse(search, status, wrong_at);
 
     for (unsigned i = 0; i < profile->json_count; i++) {
         found.nodes[i] = pointer_find(&json, profile->json[i].place);

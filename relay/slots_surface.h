@@ -29,9 +29,10 @@ struct slots_value {
     bool quoted; /* False for a bare JSON number, which cannot be filled. */
 };
 
-/* Records the problem; the field's name is made harmless first.  Always WHY_BAD_INPUT. */
-STATUS slots_refuse(struct slots_search *search, enum problem_code code, const void *field,
-                    size_t field_size);
+/* Records the problem; the field's name is made harmless first.  `detail` may be NULL and repeats
+ * nothing that was sent.  Always WHY_BAD_INPUT. */
+STATUS slots_refuse(struct slots_search *search, enum problem_code code, const char *detail,
+                    const void *field, size_t field_size);
 
 /* Adds a slot, lets a harmless literal stand, or refuses. */
 STATUS slots_judge(struct slots_search *search, enum slot_surface surface,

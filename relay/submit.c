@@ -155,6 +155,23 @@ static void step_resolve(struct submission *submission)
 
 /* --- Lease --- */
 
+/* Which token it was, by the slot that it stands in. */
+static void name_refused(struct submission *submission, const struct lease_refusal *refusal)
+{
+    const char *token = NULL;
+
+    if (refusal->of == LEASE_CARD_TOKEN && refusal->index < submission->card_token_count)
+        token = submission->card_tokens[refusal->index];
+    if (refusal->of == LEASE_CVV_TOKEN && refusal->index < submission->cvv_token_count)
+        token = submission->cvv_tokens[refusal->index];
+    if (token == NULL)
+        return;
+    snprintf(submission->field, sizeof submission->field, "%s",
+             slots_place(&submission->slots, token));
+    if (refusal->code == PROBLEM_NOT_FOUND)
+        say(submission, "The vault does not know the token in this slot.");
+}
+
 static void on_leased(void *owner, struct lease *lease, const struct lease_refusal *refusal)
 {
     struct submission *submission = owner;
@@ -164,6 +181,7 @@ static void on_leased(void *owner, struct lease *lease, const struct lease_refus
     if (lease == NULL) {
         submission->settles = refusal->may_be_leased;
         say(submission, refusal->detail);
+        name_refused(submission, refusal);
         give_up(submission, refusal->code, ANSWER_FAILED_VAULT);
         return;
     }
@@ -225,6 +243,8 @@ static STATUS fill(struct submission *submission)
     for (unsigned i = 0; i < slots->count && !failed(status); i++) {
         struct expression_card card = card_of(&submission->lease, &slots->list[i].expression);
         status = expression_make(&slots->list[i].expression, &card, &values[i]);
+        if (failed(status))
+            snprintf(submission->field, sizeof submission->field, "%s", slots->list[i].place);
     }
     if (!failed(status))
         status = slots_fill(slots, (const struct secret *const *)values, submission->body.bytes,
@@ -243,11 +263,12 @@ static void step_fill(struct submission *submission)
         return;
     }
     if (status.why == WHY_NOT_FOUND || status.why == WHY_BAD_INPUT) {
-        snprintf(submission->detail, sizeof submission->detail,
-                 "A slot asks for something that the card behind its token does not have.");
+        say(submission, "The token in this slot does not have what the slot asks for; a CVV has a "
+                        "token of its own, cvv_.");
         give_up(submission, PROBLEM_MISSING_FIELD, ANSWER_FAILED_RELAY);
         return;
     }
+    submission->field[0] = '\0'; /* It is not the slot's fault. */
     log_failure(LOG_ERROR, "slots_not_filled", status, "submission", submission->row.id, NULL);
     give_up(submission, PROBLEM_BUSY, ANSWER_FAILED_RELAY);
 }

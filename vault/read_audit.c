@@ -16,8 +16,7 @@ void read_audit_entries(struct request *request, struct buffer *out)
 
     request_refuse_extras(request, true);
     if (failed(audit_page_query(request->query, &start, &limit)))
-        request_refuse(request, PROBLEM_INVALID_FIELD, NULL,
-                       "The query is start=N, from 0, and limit=M, 1 to 256; each may be absent.");
+        request_refuse(request, PROBLEM_INVALID_FIELD, NULL, AUDIT_PAGE_QUERY_HELP);
     message_caller_encode(&request->caller, out);
     buffer_add_u64(out, start);
     buffer_add_u32(out, limit);

@@ -11,9 +11,9 @@ An entry: `name`, a sentence of fact; `to`, the daemon.  Who and where: `as`, `l
 card with these fields changed) and `without`, `json`, `form`, `pay` (a payment with this token),
 `body` (UTF-8), `bytes` (latin-1), `raw` (a whole request, line by line); `gateway`: which one is
 asked, what it `says`, and whether it `then` holds.  Expected: `status`, `code`, `field` (absent:
-none), `results` of a batch, `outcome` (the relay's three headers), `sent` (how many requests, else
-none) and `kept` (false: closed).  <mark> stands for what must never be seen again; World has the
-other words.
+none), `detail` (words of it), `results` of a batch, `outcome` (the relay's three headers), `sent`
+(how many requests, else none) and `kept` (false: closed).  <mark> stands for what must never be
+seen again; World has the other words.
 """
 import datetime
 import json
@@ -35,7 +35,7 @@ H1_ONLY = ("Host", "Content-Length", "Connection")
 MAKES = ("card.tokenize", "cvv.store", "card.delete")
 MARK = "qzxmark"
 KNOWN = {"name", "to", "as", "listener", "method", "path", "headers", "card", "without", "json",
-         "form", "body", "bytes", "raw", "pay", "status", "code", "field", "kept", "sent",
+         "form", "body", "bytes", "raw", "pay", "status", "code", "field", "detail", "kept", "sent",
          "results", "outcome", "gateway"}
 
 
@@ -269,6 +269,7 @@ class Table:
         if "code" in case:
             problem(answer, case["status"], case["code"])
             equal(answer.json.get("field"), case.get("field"), "field")
+            check(case.get("detail", "") in answer.json.get("detail", ""), f"detail: {answer!r}")
         equal(answer.status, case["status"], f"status of {answer!r}")
         if "results" in case:
             found = [" ".join(filter(None, (one.get("code", "ok"), one.get("field"))))
