@@ -56,6 +56,7 @@ STATUS code_run(struct keeper_op *op, struct cursor *in)
 {
     struct buffer plain OWNED(buffer_free) = BUFFER(ENVELOPE_PLAIN_BYTES_MAX + 64);
     struct buffer note OWNED(buffer_free) = BUFFER(1024);
+    struct store_record record;
     struct message_card card;
     struct store_repeat row;
     struct repeat repeat;
@@ -70,8 +71,7 @@ STATUS code_run(struct keeper_op *op, struct cursor *in)
     TRY(find_token(op, op->tenant, op->object, &found, &op->problem));
     if (found.token.state == STORE_TOKEN_CONSUMED)
         return keeper_refuse(op, PROBLEM_TOKEN_CONSUMED, NULL, NULL);
-    struct status status = find_view(op->keeper, op->tenant, found.token.record_id, &plain, &view);
-    TRY(find_judge(op->keeper, view.key_id, status, &op->problem));
+    TRY(find_shown(op, op->tenant, op->object, &found, &plain, &view, &record, &op->problem));
     buffer_add_counted(&note, op->object);
     buffer_add_counted(&note, card.purchase); /* The code itself is never hashed. */
     TRY(repeat_find(op, MESSAGE_CVV_STORE, &note, &repeat, &again, &row));

@@ -123,14 +123,21 @@ static bool cvv_is_held(const struct cvv_cell *cell)
 }
 
 /* The one place where a cell stops holding a code. */
+static void cvv_wipe(struct cvv_cells *cells, struct cvv_cell *cell)
+{
+    if (cell->sealed_size == 0)
+        return;
+    sodium_memzero(cell->sealed, sizeof cell->sealed);
+    cell->sealed_size = 0;
+    cells->held--;
+}
+
 static void cvv_end(struct cvv_cells *cells, struct cvv_cell *cell, enum cvv_state state)
 {
     assert(cvv_is_held(cell));
     assert(state == CVV_CONSUMED || state == CVV_EXPIRED);
-    sodium_memzero(cell->sealed, sizeof cell->sealed);
-    cell->sealed_size = 0;
+    cvv_wipe(cells, cell);
     cell->state = (uint8_t)state;
-    cells->held--;
 }
 
 static void cvv_expire(struct cvv_cells *cells, struct cvv_cell *cell, int64_t now_ms)
@@ -139,6 +146,8 @@ static void cvv_expire(struct cvv_cells *cells, struct cvv_cell *cell, int64_t n
         cvv_end(cells, cell, CVV_EXPIRED);
     else if (cell->state == CVV_LEASED && now_ms >= cell->loan.ends_ms)
         cvv_end(cells, cell, CVV_CONSUMED); /* Bytes may have left: never a second try. */
+    else if (cell->state == CVV_LEASED && now_ms >= cell->deadline_ms)
+        cvv_wipe(cells, cell); /* No lease keeps it for longer: it expires if it comes back. */
 }
 
 static struct cvv_cell *cvv_take_cell(struct cvv_cells *cells, int64_t now_ms)
@@ -315,8 +324,7 @@ void cvv_forget(struct cvv_cells *cells, const uint8_t id[static CVV_ID_BYTES])
 
     if (cell == NULL)
         return;
-    if (cvv_is_held(cell))
-        cells->held--;
+    cvv_wipe(cells, cell);
     cvv_unlink(cells, cell);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "keys/envelope.h"
+#include "vault/retention.h"
 #include "vault/steps.h"
 #include "vault/token_key.h"
 
@@ -15,10 +16,21 @@ struct envelope_place find_place(const char *tenant, const char *purpose, uint64
     return place;
 }
 
+bool find_is_over(const struct policy_tenant *tenant, const struct view *view, int64_t now_ms)
+{
+    return retention_due_ms(tenant, view->created_ms, view->expires_ms) <= now_ms;
+}
+
 static STATUS find_refuse(struct problem *out_problem, enum problem_code code)
 {
     problem_set(out_problem, code, NULL, NULL);
     return FAIL(WHY_NOT_FOUND);
+}
+
+/* With a time of its own it went by itself, when that was over. */
+static enum problem_code find_gone(const struct store_token *token)
+{
+    return token->expires_ms == 0 ? PROBLEM_ERASED : PROBLEM_EXPIRED;
 }
 
 /* A token of another tenant hashes to another key: it is not found by the same look-up that does
@@ -34,9 +46,8 @@ STATUS find_token(struct keeper_op *op, const struct policy_tenant *tenant, cons
         return find_refuse(out_problem, PROBLEM_NOT_FOUND);
     TRY(status);
     const struct store_token *token = &out_found->token;
-    if (token->state ==
-        STORE_TOKEN_ERASED) /* With a time of its own: by itself, when that was over. */
-        return find_refuse(out_problem, token->expires_ms == 0 ? PROBLEM_ERASED : PROBLEM_EXPIRED);
+    if (token->state == STORE_TOKEN_ERASED)
+        return find_refuse(out_problem, find_gone(token));
     if (token->expires_ms != 0 && op->now_ms >= token->expires_ms)
         return find_refuse(out_problem, PROBLEM_EXPIRED);
     return STATUS_OK;
@@ -65,27 +76,50 @@ STATUS find_judge(const struct keeper *keeper, uint64_t key_id, struct status st
     return status;
 }
 
-STATUS find_view(struct keeper *keeper, const struct policy_tenant *tenant, uint64_t record_id,
-                 struct buffer *plain, struct view *out_view)
+static STATUS view_open(struct keeper *keeper, const struct policy_tenant *tenant,
+                        uint64_t record_id, struct buffer *plain, struct view *out_view,
+                        struct store_record *out_record)
 {
     struct envelope_place place = find_place(tenant->name, "view", record_id);
-    struct store_record record;
     size_t size = 0;
 
     *out_view = (struct view){0};
-    TRY(store_get_record(&keeper->store, record_id, &record));
+    TRY(store_get_record(&keeper->store, record_id, out_record));
     uint64_t key_id = 0;
-    TRY(envelope_key_id(record.view, record.view_size, &key_id));
+    TRY(envelope_key_id(out_record->view, out_record->view_size, &key_id));
     out_view->key_id = key_id;
     buffer_clear(plain);
     uint8_t *room = buffer_extend(plain, ENVELOPE_PLAIN_BYTES_MAX);
     ENSURE(room != NULL, WHY_NO_MEMORY);
-    TRY(envelope_open(keeper->ring, &place, record.view, record.view_size, room,
+    TRY(envelope_open(keeper->ring, &place, out_record->view, out_record->view_size, room,
                       ENVELOPE_PLAIN_BYTES_MAX, &size));
     struct cursor in = cursor_over(room, size);
     view_decode(&in, out_view);
     ENSURE(cursor_done(&in), WHY_FORGED);
     out_view->key_id = key_id;
     out_view->key_version = find_key_version(keeper, key_id);
+    return STATUS_OK;
+}
+
+STATUS find_view(struct keeper *keeper, const struct policy_tenant *tenant, uint64_t record_id,
+                 struct buffer *plain, struct view *out_view)
+{
+    struct store_record record;
+
+    return view_open(keeper, tenant, record_id, plain, out_view, &record);
+}
+
+STATUS find_shown(struct keeper_op *op, const struct policy_tenant *tenant, const char *text,
+                  const struct found *found, struct buffer *plain, struct view *out_view,
+                  struct store_record *out_record, struct problem *out_problem)
+{
+    struct status status =
+        view_open(op->keeper, tenant, found->token.record_id, plain, out_view, out_record);
+
+    TRY(find_judge(op->keeper, out_view->key_id, status, out_problem));
+    /* Whoever deletes a record can have its number given again, to another card's (KEY-11). */
+    ENSURE(strcmp(out_view->token, text) == 0, WHY_FORGED);
+    if (find_is_over(tenant, out_view, op->now_ms))
+        return find_refuse(out_problem, find_gone(&found->token));
     return STATUS_OK;
 }

@@ -165,7 +165,7 @@ static STATUS keeper_turn(struct keeper *keeper)
          .events = POLLIN},
     };
 
-    int wait_ms = erasure_is_busy(keeper) || retention_report_is_busy(keeper)
+    int wait_ms = erasure_is_busy(keeper) || retention_report_is_busy(keeper) || keeper->sweeps_on
                       ? KEEPER_BUSY_MS
                       : jobs_wait_ms(keeper, KEEPER_POLL_MS);
     int ready = poll(fds, sizeof fds / sizeof fds[0], wait_ms);

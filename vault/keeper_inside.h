@@ -98,7 +98,8 @@ struct keeper {
     bool leaving;
     unsigned refusals;
     uint64_t refusals_collapsed;
-    int64_t ticked_ms, second_ms; /* These two too. */
+    int64_t ticked_ms, second_ms, swept_ms; /* These three too. */
+    bool sweeps_on;                         /* More has run out than went in one turn. */
     int64_t last_entry_ms;
 };
 enum keeper_journal { KEEPER_CVV_STORED = 1, KEEPER_CVV_LEASED };

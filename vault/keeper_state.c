@@ -6,13 +6,14 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
-#include "vault/keeper_inside.h"
 #include "vault/keeper_ceremony.h"
+#include "vault/keeper_inside.h"
 #include "vault/keeper_seal.h"
 #include "vault/retention.h"
 
 #define TICK_MS         250
 #define SWEEP_ROWS      256u
+#define SWEEP_MS        50 /* From portion to portion, while there is more than one. */
 #define STATE_BYTES_MAX (256u * 1024u)
 
 const char *keeper_trouble(const struct keeper *keeper)
@@ -91,12 +92,30 @@ void keeper_say_state(struct keeper *keeper)
         log_failure(LOG_ERROR, "state_not_said", status, NULL);
 }
 
+/* What has run out goes: a portion of it in a turn, and the next one soon where that was not all.
+ */
+static void state_sweep(struct keeper *keeper, int64_t now_ms)
+{
+    unsigned rows = 0;
+    bool more = false;
+    struct status status = store_sweep(&keeper->store, keeper->batch, now_ms, SWEEP_ROWS, &rows);
+
+    if (failed(status))
+        log_failure(LOG_ERROR, "rows_not_swept", status, NULL);
+    status = retention_sweep(keeper, now_ms, &more); /* Whatever became of the others. */
+    if (failed(status))
+        log_failure(LOG_ERROR, "cards_not_swept", status, NULL);
+    keeper->swept_ms = clock_monotonic_ms();
+    keeper->sweeps_on = rows == SWEEP_ROWS || more;
+}
+
 /* Once a second: what has run out goes, what was counted is written. */
 static void state_second(struct keeper *keeper, int64_t now_ms)
 {
-    unsigned count = 0;
-
     log_flush();
+    if (keeper->cvvs != NULL) /* Whether the disk works or not. */
+        cvv_sweep(keeper->cvvs, now_ms, keeper->settings->cvv_cells);
+    keeper->sweeps_on = keeper->sweeps_on && !keeper->store_failed && keeper->ring != NULL;
     if (keeper->store_failed)
         return;
     keeper_record_second(keeper, now_ms);
@@ -106,22 +125,22 @@ static void state_second(struct keeper *keeper, int64_t now_ms)
         return;
     keeper_seal_watch(keeper, now_ms);
     key_watch_tick(keeper, now_ms);
-    cvv_sweep(keeper->cvvs, now_ms, keeper->settings->cvv_cells);
     struct status status = keyring_tick(keeper->ring, now_ms);
     if (!failed(status))
         status = approve_tick(keeper, now_ms);
-    if (!failed(status))
-        status = store_sweep(&keeper->store, keeper->batch, now_ms, SWEEP_ROWS, &count);
-    if (!failed(status))
-        status = retention_sweep(keeper, now_ms);
     if (failed(status))
         log_failure(LOG_ERROR, "housekeeping_failed", status, NULL);
+    if (!keeper->sweeps_on) /* Else it goes at its own pace, one portion in a turn. */
+        state_sweep(keeper, now_ms);
 }
 
 void keeper_tick(struct keeper *keeper, int64_t now_ms)
 {
     int64_t monotonic_ms = clock_monotonic_ms();
 
+    if (keeper->sweeps_on && monotonic_ms - keeper->swept_ms >= SWEEP_MS && !keeper->store_failed &&
+        keeper->ring != NULL)
+        state_sweep(keeper, now_ms);
     if (monotonic_ms - keeper->ticked_ms < TICK_MS)
         return;
     keeper->ticked_ms = monotonic_ms;

@@ -94,20 +94,22 @@ static STATUS lease_read_card(const uint8_t *plain, size_t size, struct message_
     return STATUS_OK;
 }
 
-/* The one door: from a record to a card in the clear, for as long as it takes to write it to the
- * relay. */
+/* The one door: from a token's record to a card in the clear, for as long as it takes to write it
+ * to the relay.  The masked view is opened first: it says whose the record is. */
 static STATUS lease_open_card(struct keeper_op *op, struct lease *lease, const char *token,
-                              uint64_t record_id, struct buffer *out)
+                              const struct found *found, struct buffer *out)
 {
     struct keeper *keeper = op->keeper;
+    struct buffer shown OWNED(buffer_free) = BUFFER(ENVELOPE_PLAIN_BYTES_MAX + 64);
     OWNED(secret_free) struct secret *plain = NULL;
-    struct envelope_place place = find_place(lease->tenant->name, "card", record_id);
+    struct envelope_place place = find_place(lease->tenant->name, "card", found->token.record_id);
     struct message_lent_card card = {0};
     struct store_record record;
+    struct view view;
+    uint64_t key_id = 0;
     size_t size = 0;
 
-    TRY(store_get_record(&keeper->store, record_id, &record));
-    uint64_t key_id = 0;
+    TRY(find_shown(op, lease->tenant, token, found, &shown, &view, &record, &lease->problem));
     TRY(envelope_key_id(record.card, record.card_size, &key_id));
     if (approve_holds(keeper, key_id))
         return lease_refuse(lease, PROBLEM_KEY_SUSPENDED, NULL, NULL);
@@ -144,7 +146,7 @@ static STATUS lease_token(struct keeper_op *op, struct lease *lease, unsigned in
         TRY(store_put_token(&op->keeper->store, op->keeper->batch, found.key, &found.token));
     }
     memcpy(lease->token_keys[index], found.key, STORE_KEY_BYTES);
-    return lease_open_card(op, lease, token, found.token.record_id, out);
+    return lease_open_card(op, lease, token, &found, out);
 }
 
 /* A code goes out with its own card only: one of the tokens of this lease must be the one it is

@@ -97,13 +97,15 @@ static STATUS sweep_one(struct keeper *keeper, const struct store_expiry_due *du
     return STATUS_OK;
 }
 
-STATUS retention_sweep(struct keeper *keeper, int64_t now_ms)
+STATUS retention_sweep(struct keeper *keeper, int64_t now_ms, bool *out_more)
 {
     static struct store_expiry_due due[STORE_EXPIRY_DUE_MAX];
     static struct swept swept;
     struct keeper_mark start = keeper_mark(keeper);
     unsigned count = 0;
+    unsigned stay = 0;
 
+    *out_more = false;
     swept.count = 0;
     TRY(store_expiry_find(&keeper->store, now_ms, due, STORE_EXPIRY_DUE_MAX, &count));
     for (unsigned i = 0; i < count; i++) {
@@ -114,7 +116,9 @@ STATUS retention_sweep(struct keeper *keeper, int64_t now_ms)
         /* One that does not go must not keep the others; the report counts it. */
         keeper_rewind(keeper, &mark, now_ms);
         log_failure(LOG_ERROR, "expired_card_stays", status, NULL);
+        stay++;
     }
+    *out_more = count == STORE_EXPIRY_DUE_MAX && stay == 0;
     if (swept.count == 0)
         return STATUS_OK;
     struct audit_entry entry = {

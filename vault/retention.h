@@ -16,8 +16,9 @@
 int64_t retention_due_ms(const struct policy_tenant *tenant, int64_t created_ms,
                          int64_t expires_ms);
 
-/* Erases what is due, a bounded number with each call: once a second. */
-STATUS retention_sweep(struct keeper *keeper, int64_t now_ms);
+/* Erases what is due, a bounded number with each call.  `out_more`: all of that number went, and
+ * more may be due once this is committed. */
+STATUS retention_sweep(struct keeper *keeper, int64_t now_ms, bool *out_more);
 
 /* Gives a token another time, with its row of expiries. */
 STATUS retention_move(struct keeper *keeper, const uint8_t key[static STORE_KEY_BYTES],

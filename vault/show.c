@@ -7,14 +7,14 @@
 STATUS show_run(struct keeper_op *op, struct cursor *in)
 {
     struct buffer plain OWNED(buffer_free) = BUFFER(ENVELOPE_PLAIN_BYTES_MAX + 64);
+    struct store_record record;
     struct found found;
     struct view view;
 
     cursor_text(in, op->object, sizeof op->object);
     ENSURE(cursor_done(in), WHY_BAD_INPUT);
     TRY(find_token(op, op->tenant, op->object, &found, &op->problem));
-    struct status status = find_view(op->keeper, op->tenant, found.token.record_id, &plain, &view);
-    TRY(find_judge(op->keeper, view.key_id, status, &op->problem));
+    TRY(find_shown(op, op->tenant, op->object, &found, &plain, &view, &record, &op->problem));
     if (keeper_may(op, POLICY_CARD_MATCH)) {
         struct store_same_card same;
         TRY(store_get_same_card(&op->keeper->store, found.token.fingerprint, &same));

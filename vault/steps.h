@@ -85,6 +85,14 @@ STATUS find_token(struct keeper_op *op, const struct policy_tenant *tenant, cons
  * known also where it does not open. */
 STATUS find_view(struct keeper *keeper, const struct policy_tenant *tenant, uint64_t record_id,
                  struct buffer *plain, struct view *out_view);
+/* The view of a token that was found, with its record, lent until the next look-up.  WHY_FORGED:
+ * the record is another token's.  Refused as gone: its tenant keeps it no longer, and no sweep has
+ * come by yet. */
+STATUS find_shown(struct keeper_op *op, const struct policy_tenant *tenant, const char *text,
+                  const struct found *found, struct buffer *plain, struct view *out_view,
+                  struct store_record *out_record, struct problem *out_problem);
+/* By today's word of its tenant. */
+bool find_is_over(const struct policy_tenant *tenant, const struct view *view, int64_t now_ms);
 /* Why a record does not open, where it is its key's state: `status` is what opening it said. */
 STATUS find_judge(const struct keeper *keeper, uint64_t key_id, struct status status,
                   struct problem *out_problem);

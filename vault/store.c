@@ -10,6 +10,7 @@
 #include "keys/permutation.h"
 
 #define STORE_ROW_BYTES_MAX (256u * 1024u)
+#define STORE_RECORDS_MAX   (1ull << 48) /* What a token has room for: token_key.h. */
 
 const struct db_family store_families[STORE_FAMILY_COUNT] = {
     [STORE_META] = {.name = "meta"},
@@ -444,6 +445,7 @@ STATUS store_last_record(struct store *store, uint64_t *out_record_id)
     const uint8_t *key = db_iterator_key(rows, &size);
     ENSURE(size == 8, WHY_FORGED);
     *out_record_id = store_id_decode(key);
+    ENSURE(*out_record_id < STORE_RECORDS_MAX, WHY_FORGED); /* None of ours. */
     return STATUS_OK;
 }
 

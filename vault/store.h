@@ -160,7 +160,7 @@ STATUS store_count_under(struct store *store, uint64_t key_id, uint64_t count_ma
                          uint64_t *out_found, uint64_t *out_scanned);
 /* Whether any record behind this one is under the key, of those that are in the engine. */
 STATUS store_count_behind(struct store *store, uint64_t record_id, uint64_t key_id, bool *out_any);
-/* The highest record id in use, 0 when there is none. */
+/* The highest record id in use, 0 when there is none.  WHY_FORGED: none that was ever given. */
 STATUS store_last_record(struct store *store, uint64_t *out_record_id);
 
 /* A number under a name among the sealed rows of meta.  WHY_NOT_FOUND. */

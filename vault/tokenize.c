@@ -127,12 +127,13 @@ static STATUS tokenize_earlier(struct keeper_op *op, struct tokenize *card, stru
         return STATUS_OK;
     TRY(find_judge(op->keeper, view.key_id, status, &op->problem));
     if (failed(find_token(op, op->tenant, view.token, &found, &ignored)) ||
-        found.token.state != STORE_TOKEN_LIVE || view.exp_month != card->view.exp_month ||
+        found.token.state != STORE_TOKEN_LIVE || found.token.record_id != card->same.record_id ||
+        find_is_over(op->tenant, &view, op->now_ms) || view.exp_month != card->view.exp_month ||
         view.exp_year != card->view.exp_year || view.format != card->view.format ||
         view.expires_ms != card->view.expires_ms)
         return STATUS_OK;
     card->view = view;
-    card->record_id = found.token.record_id;
+    card->record_id = card->same.record_id;
     memcpy(card->token_key, found.key, sizeof card->token_key);
     *out_found = true;
     return STATUS_OK;

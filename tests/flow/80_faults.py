@@ -4,6 +4,7 @@ before holds; once the trouble is over work goes on by itself."""
 import contextlib
 import json
 import os
+import re
 import select
 import threading
 import time
@@ -22,6 +23,7 @@ failing = {}
 
 def prepare(system):
     failing.update(faults.install(system))
+    system.edit("policies.yaml", "  acme: {}\n", "  acme: {cvv_lifetime: 2s}\n")
     os.umask(0)  # What the daemons keep to themselves must not rest on whoever starts them.
 
 
@@ -132,6 +134,20 @@ def a_write_error_stops_the_vault_and_loses_neither_token_nor_code(system):
 def a_failed_sync_stops_the_vault_and_loses_neither_token_nor_code(system):
     """What was written may come back with the store, though it was refused: then it is whole."""
     _vault_refuses_until_the_disk_is_back(system, "sync EIO data/vault/")
+
+
+def a_code_s_time_ends_though_the_disk_is_full(system):
+    def held():
+        return int(re.search(r"^cardkeep_vault_cvv_held (\d+)$", system.metrics(
+            "vault", "/metrics").body.decode(), re.M).group(1))
+    wait_until(lambda: held() == 0, "those of before are settled")
+    system.token(who="other", cvv="123")
+    wait_until(lambda: held() == 1, "it is held")
+    with failing["vault"].on(STORE.format("ENOSPC")):
+        problem(system.vault().post("/v1/tokens", BODY), 503, "store_unavailable")
+        wait_until(lambda: held() == 0, "it is gone")
+        _is_unready(system, "vault", "the store takes no writes")
+    _comes_back(system, "vault")
 
 
 def a_change_of_a_key_that_was_refused_is_not_made_later(system):

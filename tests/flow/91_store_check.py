@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
+import store_files
 from harness import AMEX, MASTERCARD, UNIONPAY_19, VISA, check, equal, pay, wait_until
 from rounds import rounds
 
@@ -306,6 +307,28 @@ def a_store_that_is_older_as_a_whole_is_found_by_what_the_signer_remembers(syste
     shutil.rmtree(now)
     os.rename(system.path("data/now"), now)
     system.start("vault")
+
+
+def a_record_s_number_given_again_opens_no_other_card(system):
+    """Who deletes the newest record has its number given again.  The token it had is whole."""
+    store = system.path("data/vault")
+    old = system.token(VISA, exp_year=2037)["token"]
+    system.stop("vault")
+    rows = store_files.raw_rows(system.build, store, "records")
+    newest = max(rows)
+    store_files.raw_delete(system.build, store, "records", newest)
+    system.start("vault")
+    new = system.token(AMEX, exp_year=2037)["token"]
+    equal(max(store_files.raw_rows(system.build, store, "records")), newest, "the number, again")
+    equal(pay(system, new).status, 200, "the one that it is now")
+    for answer in (pay(system, old), system.vault().get(f"/v1/tokens/{old}")):
+        check(answer.status in (500, 502, 503), f"and nothing of it by the other: {answer!r}")
+        check(b"0005" not in answer.body, f"{answer!r}")
+    system.stop("vault")
+    store_files.raw_delete(system.build, store, "records", newest)
+    store_files.raw_put(system.build, store, "records", newest, rows[newest])
+    system.start("vault")
+    equal(pay(system, old).status, 200, "its own record opens again")
 
 
 def what_cannot_be_looked_at_is_said_in_a_sentence(system):

@@ -9,6 +9,7 @@ TRAILER = 5       # Behind each block: how it is packed, and a checksum.
 LOG_BLOCK = 32768
 LOG_HEADER = 7
 DELETION_OF_FAMILY, VALUE_OF_FAMILY = 4, 5
+FOOTER = 53
 MAGIC = 0x88e241b785f4cff7
 TWO_LEVELS = b"\2\0\0\0"  # Of an index: one of parts.
 
@@ -62,13 +63,17 @@ def _index(data, handle):
         yield found
 
 
+class Unfinished(Exception):
+    """A table that is just being written."""
+
+
 def table(path):
     """(family, {key: [value]}) of everything in a table, marks of deletions among it."""
     with open(path, "rb") as file:
         data = file.read()
-    if struct.unpack_from("<Q", data, len(data) - 8)[0] != MAGIC:
-        raise AssertionError(f"{path} is no table")
-    meta, at = _handle(data, len(data) - 53 + 1)
+    if len(data) < FOOTER or struct.unpack_from("<Q", data, len(data) - 8)[0] != MAGIC:
+        raise Unfinished(path)
+    meta, at = _handle(data, len(data) - FOOTER + 1)
     index, _ = _handle(data, at)
     properties = {}
     for key, value in _block(data, meta):
@@ -127,7 +132,7 @@ def markers_found(markers, *folders):
 
 def keys_found(keys, family, number, *folders):
     """{key: file} of a family's keys in tables, also as marks of deletions, and in logs, where a
-    family is a number."""
+    family is a number.  A table that is not finished may hold any."""
     found = {}
     for path in files(*folders):
         try:
@@ -141,6 +146,8 @@ def keys_found(keys, family, number, *folders):
                               if bytes([tag, number, len(key)]) + key in data})
         except FileNotFoundError:
             continue
+        except Unfinished:
+            found.update({key: path for key in keys})
     return found
 
 

@@ -159,6 +159,27 @@ Test(cvv, returned_after_its_deadline_has_expired)
     cr_expect_eq(lease(id), PROBLEM_CVV_EXPIRED);
 }
 
+Test(cvv, is_gone_at_its_deadline_though_a_lease_lasts_longer)
+{
+    static const struct cvv_loan loan = {.lease_id = "a lease", .ends_ms = DEADLINE + 60000};
+    enum problem_code code = PROBLEM_NONE;
+    OWNED(secret_free) struct secret *lent = NULL;
+    uint8_t id[CVV_ID_BYTES];
+
+    keep("737", id);
+    cr_assert(!failed(cvv_lease(cells, id, token_key, &loan, DEADLINE - 1, &lent, &code)));
+    cvv_sweep(cells, DEADLINE - 1, CELLS);
+    cr_expect_eq(cvv_held(cells), 1u);
+    cvv_sweep(cells, DEADLINE, CELLS);
+    cr_expect_eq(cvv_held(cells), 0u);
+    cvv_sweep(cells, DEADLINE + 1, CELLS);
+    cr_expect_eq(cvv_held(cells), 0u, "once");
+    cr_expect_eq(lease_at(id, token_key, DEADLINE + 2, "737"), PROBLEM_STATE_CONFLICT, "it is out");
+    cvv_return(cells, id, lease_id, DEADLINE + 3);
+    cr_expect_eq(lease_at(id, token_key, DEADLINE + 4, "737"), PROBLEM_CVV_EXPIRED);
+    cr_expect_eq(cvv_held(cells), 0u);
+}
+
 /* Whether a sweep came by in between must not matter. */
 Test(cvv, returned_after_its_lease_ran_out_is_consumed)
 {

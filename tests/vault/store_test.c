@@ -330,6 +330,14 @@ Test(store, knows_its_highest_record)
     rows_restart();
     cr_assert(!failed(store_last_record(&store, &last)));
     cr_expect_eq(last, 0x0123456789u);
+    cr_assert(!failed(store_put_record(&store, batch, (1ull << 48) - 1, &part, &part)));
+    rows_commit();
+    cr_assert(!failed(store_last_record(&store, &last)));
+    cr_expect_eq(last, (1ull << 48) - 1);
+    /* Behind this one there would be none, or, behind the last, the first ones again. */
+    cr_assert(!failed(store_put_record(&store, batch, 1ull << 48, &part, &part)));
+    rows_commit();
+    cr_expect_eq(store_last_record(&store, &last).why, WHY_FORGED);
 }
 
 static void key_of(const char *label, const char *scope, const char *text, uint8_t *out)
