@@ -314,9 +314,7 @@ static enum key_state key_state_after(const struct ledger_end *end)
         return KEY_NOT_SENT;
     if (end->outcome == LEDGER_SENT_NO_ANSWER)
         return KEY_IN_DOUBT;
-    if (end->answer != NULL)
-        return KEY_ANSWERED;
-    return end->answer_lost ? KEY_LOST : KEY_IN_DOUBT;
+    return end->answer != NULL ? KEY_ANSWERED : KEY_LOST;
 }
 
 STATUS ledger_rows_end_apply(struct ledger_op *op, struct ledger *ledger, struct db_batch *batch)

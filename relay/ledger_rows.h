@@ -49,7 +49,7 @@ enum ledger_found {
     LEDGER_FOUND_ANSWER,   /* Answer with `answer`. */
     LEDGER_FOUND_OTHER,    /* The key belongs to another request. */
     LEDGER_FOUND_IN_DOUBT, /* It may have been carried out. */
-    LEDGER_FOUND_LOST,     /* It was answered; the answer was too large to keep. */
+    LEDGER_FOUND_LOST,     /* It was answered; the answer was not kept. */
 };
 
 struct ledger_intent {
@@ -68,8 +68,7 @@ struct ledger_end {
     enum ledger_outcome outcome;
     const char *code;            /* "ok", or the problem's code. */
     int status;                  /* The gateway's; 0: none. */
-    const struct buffer *answer; /* To be replayed; NULL: none that could be. */
-    bool answer_lost;            /* There was one, too large to keep. */
+    const struct buffer *answer; /* To be replayed; NULL: none, or none that could be. */
     bool settles;                /* The vault may hold a lease, and is to be told. */
     int64_t duration_us;
 };

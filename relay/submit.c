@@ -104,7 +104,7 @@ static void on_intent(struct ledger_op *op)
         outcome->submission_id = submission->intent.first_id;
         outcome->outcome = LEDGER_ANSWERED;
         outcome->safe_to_retry = false;
-        say(submission, "The gateway answered; its answer was too large to be kept.");
+        say(submission, "The gateway answered; its answer was too large to be kept, or malformed.");
         submission_fail(submission, PROBLEM_STATE_CONFLICT, ANSWER_FAILED_RELAY);
         return;
     case LEDGER_FOUND_NOTHING:
@@ -483,7 +483,6 @@ static void step_end(struct submission *submission)
         .code = submission->code == PROBLEM_NONE ? "ok" : refusal_name(submission->code),
         .status = status,
         .answer = keeps ? &submission->answer : NULL,
-        .answer_lost = submission->answered && !keeps,
         .settles = submission->settles,
         .duration_us = clock_monotonic_us() - submission->begun_us,
     };

@@ -35,7 +35,7 @@ Test(ledger_keys, leaves_a_key_to_the_next_when_the_first_has_no_outcome)
     buffer_add_text(&answer, "an answer");
     intend(&first, NULL);
     cr_assert_eq(intend(&next, NULL), LEDGER_FOUND_NOTHING);
-    finish(&next, LEDGER_ANSWERED, &answer, false);
+    finish(&next, LEDGER_ANSWERED, &answer);
     ledger_reopen();
     cr_assert(!has_row(LEDGER_OPEN, "sub_test_1"));
     cr_assert_eq(repeated(&next, &kept), LEDGER_FOUND_ANSWER);
@@ -61,7 +61,7 @@ Test(ledger_keys, opens_when_a_key_went_before_the_attempt_that_had_it)
 
     intend(&first, NULL);
     intend(&next, NULL);
-    finish(&next, LEDGER_ANSWERED, NULL, true);
+    finish(&next, LEDGER_ANSWERED, NULL);
     cr_assert_eq(swept_at(next.created_ms), 0u, "it was used again");
     cr_assert_eq(swept_at(next.created_ms + next.window_ms), 1u);
     cr_assert(!has_key(&first) && has_row(LEDGER_OPEN, "sub_test_1"));
@@ -82,7 +82,7 @@ Test(ledger_keys, is_not_swept_by_the_batch_that_uses_it_again)
                                    .submission = &last};
 
     intend(&first, NULL);
-    finish(&first, LEDGER_ANSWERED, NULL, true);
+    finish(&first, LEDGER_ANSWERED, NULL);
     again.op.work.next = &sweep.op.work;
     sweep.op.work.next = &behind.op.work;
     ledger_run(ledger, &again.op);
@@ -106,7 +106,7 @@ Test(ledger_keys, goes_to_what_follows_the_sweep_in_its_batch)
                                   .submission = &next};
 
     intend(&first, NULL);
-    finish(&first, LEDGER_ANSWERED, NULL, true);
+    finish(&first, LEDGER_ANSWERED, NULL);
     sweep.op.work.next = &again.op.work;
     ledger_run(ledger, &sweep.op);
     cr_assert(!failed(sweep.op.status) && !failed(again.op.status));

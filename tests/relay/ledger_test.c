@@ -44,7 +44,7 @@ Test(ledger, closes_an_attempt_with_its_outcome)
     struct ledger_submission shop = submission("sub_test_1", 0, 0);
 
     intend(&shop, NULL);
-    finish(&shop, LEDGER_ANSWERED, NULL, false);
+    finish(&shop, LEDGER_ANSWERED, NULL);
     cr_assert(!has_row(LEDGER_OPEN, "sub_test_1"));
     cr_assert(!has_row(LEDGER_SETTLEMENTS, "sub_test_1"), "there was no lease");
     struct buffer entry OWNED(buffer_free) = {0};
@@ -63,7 +63,7 @@ Test(ledger, gives_a_kept_answer_to_the_same_request_only)
 
     buffer_add_text(&answer, "an answer");
     cr_assert_eq(intend(&first, NULL), LEDGER_FOUND_NOTHING);
-    finish(&first, LEDGER_ANSWERED, &answer, false);
+    finish(&first, LEDGER_ANSWERED, &answer);
 
     struct buffer kept OWNED(buffer_free) = {0};
     cr_assert_eq(intend(&again, &kept), LEDGER_FOUND_ANSWER);
@@ -81,7 +81,7 @@ Test(ledger, names_the_submission_that_used_a_key_first)
                                    .submission = &again};
 
     intend(&first, NULL);
-    finish(&first, LEDGER_SENT_NO_ANSWER, NULL, false);
+    finish(&first, LEDGER_SENT_NO_ANSWER, NULL);
     ledger_run(ledger, &intent.op);
     cr_assert_eq(intent.found, LEDGER_FOUND_IN_DOUBT);
     cr_assert_str_eq(intent.first_id, "sub_test_first");
@@ -95,26 +95,24 @@ Test(ledger, lets_a_key_be_tried_again_when_nothing_was_sent)
     struct ledger_submission other = submission("sub_test_3", 1, 2);
 
     intend(&first, NULL);
-    finish(&first, LEDGER_NOT_SENT, NULL, false);
+    finish(&first, LEDGER_NOT_SENT, NULL);
     cr_assert_eq(intend(&other, NULL), LEDGER_FOUND_OTHER);
     cr_assert_eq(intend(&again, NULL), LEDGER_FOUND_NOTHING);
     cr_assert(has_row(LEDGER_OPEN, "sub_test_2"));
 }
 
-Test(ledger, is_in_doubt_when_bytes_left_and_no_answer_is_kept)
+Test(ledger, sends_nothing_again_when_bytes_left_and_no_answer_is_kept)
 {
     static const struct {
         enum ledger_outcome outcome;
-        bool lost;
         enum ledger_found found;
-    } cases[] = {{LEDGER_SENT_NO_ANSWER, false, LEDGER_FOUND_IN_DOUBT},
-                 {LEDGER_ANSWERED, false, LEDGER_FOUND_IN_DOUBT}, /* Malformed. */
-                 {LEDGER_ANSWERED, true, LEDGER_FOUND_LOST}};
-    for (uint8_t i = 0; i < 3; i++) {
+    } cases[] = {{LEDGER_SENT_NO_ANSWER, LEDGER_FOUND_IN_DOUBT},
+                 {LEDGER_ANSWERED, LEDGER_FOUND_LOST}};
+    for (uint8_t i = 0; i < 2; i++) {
         struct ledger_submission first = submission("sub_test_1", (uint8_t)(i + 1), 1);
         struct ledger_submission again = submission("sub_test_2", (uint8_t)(i + 1), 1);
         intend(&first, NULL);
-        finish(&first, cases[i].outcome, NULL, cases[i].lost);
+        finish(&first, cases[i].outcome, NULL);
         cr_expect_eq(intend(&again, NULL), cases[i].found, "case %u", i);
     }
 }
@@ -125,7 +123,7 @@ Test(ledger, forgets_a_key_when_its_window_is_over)
     struct ledger_submission later = submission("sub_test_2", 1, 2);
 
     intend(&first, NULL);
-    finish(&first, LEDGER_SENT_NO_ANSWER, NULL, false);
+    finish(&first, LEDGER_SENT_NO_ANSWER, NULL);
     later.created_ms = first.created_ms + first.window_ms - 1;
     cr_assert_eq(intend(&later, NULL), LEDGER_FOUND_OTHER);
     later.created_ms = first.created_ms + first.window_ms;
@@ -139,7 +137,7 @@ Test(ledger, calls_in_doubt_after_a_restart_what_had_no_outcome)
 
     intend(&open, NULL);
     intend(&ended, NULL);
-    finish(&ended, LEDGER_NOT_SENT, NULL, false);
+    finish(&ended, LEDGER_NOT_SENT, NULL);
     uint64_t before = audit_log_size(ledger_log(ledger));
     ledger_reopen();
     cr_assert(!has_row(LEDGER_OPEN, "sub_test_open"));
@@ -175,7 +173,7 @@ Test(ledger, keeps_a_settlement_until_it_is_settled)
     struct buffer after OWNED(buffer_free) = {0};
 
     intend(&shop, NULL);
-    finish_leased(&shop, LEDGER_ANSWERED, NULL, false, true);
+    finish_leased(&shop, LEDGER_ANSWERED, NULL, true);
     ledger_reopen();
     cr_assert_str_eq(settlements(&before), "sub_test_1 answered;");
 
@@ -207,8 +205,8 @@ Test(ledger, sweeps_rows_that_have_had_their_time)
 
     intend(&shop, NULL);
     intend(&bare, NULL);
-    finish_leased(&shop, LEDGER_ANSWERED, NULL, false, true);
-    finish(&bare, LEDGER_NOT_SENT, NULL, false);
+    finish_leased(&shop, LEDGER_ANSWERED, NULL, true);
+    finish(&bare, LEDGER_NOT_SENT, NULL);
     cr_assert_eq(swept_at(now_ms + shop.window_ms - 1), 0u);
     cr_assert_eq(swept_at(now_ms + shop.window_ms), 1u, "the key");
     cr_assert(!has_key(&shop) && has_row(LEDGER_SUBMISSIONS, "sub_test_1"));
@@ -237,10 +235,10 @@ Test(ledger, does_not_sweep_a_key_that_was_used_again)
     struct ledger_submission again = submission("sub_test_2", 1, 1);
 
     intend(&first, NULL);
-    finish(&first, LEDGER_NOT_SENT, NULL, false);
+    finish(&first, LEDGER_NOT_SENT, NULL);
     again.created_ms = first.created_ms + first.window_ms / 2;
     intend(&again, NULL);
-    finish(&again, LEDGER_NOT_SENT, NULL, false);
+    finish(&again, LEDGER_NOT_SENT, NULL);
     cr_assert_eq(swept_at(first.created_ms + first.window_ms), 0u);
     cr_assert(has_key(&again));
     cr_assert_eq(swept_at(again.created_ms + again.window_ms), 1u);
@@ -255,7 +253,7 @@ Test(ledger, sweeps_in_bounded_steps)
         snprintf(id, sizeof id, "sub_test_%u", i);
         struct ledger_submission shop = submission(id, 0, 0);
         intend(&shop, NULL);
-        finish(&shop, LEDGER_NOT_SENT, NULL, false);
+        finish(&shop, LEDGER_NOT_SENT, NULL);
     }
     ledger_run(ledger, &sweep.op);
     cr_assert_eq(sweep.count, LEDGER_SWEEP_ROWS_MAX);

@@ -70,7 +70,7 @@ static inline enum ledger_found intend(const struct ledger_submission *of,
 }
 
 static inline void finish_leased(const struct ledger_submission *of, enum ledger_outcome outcome,
-                                 const struct buffer *answer, bool lost, bool settles)
+                                 const struct buffer *answer, bool settles)
 {
     struct ledger_end end = {.op = {.apply = ledger_rows_end_apply, .done = nowhere},
                              .submission = of,
@@ -78,16 +78,15 @@ static inline void finish_leased(const struct ledger_submission *of, enum ledger
                              .code = "ok",
                              .status = 200,
                              .answer = answer,
-                             .answer_lost = lost,
                              .settles = settles};
     ledger_run(ledger, &end.op);
     cr_assert(!failed(end.op.status), "%s", end.op.status.where);
 }
 
 static inline void finish(const struct ledger_submission *of, enum ledger_outcome outcome,
-                          const struct buffer *answer, bool lost)
+                          const struct buffer *answer)
 {
-    finish_leased(of, outcome, answer, lost, false);
+    finish_leased(of, outcome, answer, false);
 }
 
 static inline bool has_row(enum ledger_family family, const char *id)

@@ -195,14 +195,24 @@ Test(submit, is_in_doubt_when_the_gateway_hangs_up)
 Test(submit, counts_as_answered_what_is_no_answer_to_pass_on)
 {
     static const enum gateway_does does[] = {GATEWAY_TALKS_NONSENSE, GATEWAY_ENCODES};
+    static const char *const headers[][3] = {{"idempotency-key", "order-1"},
+                                             {"idempotency-key", "order-2"}};
     for (unsigned i = 0; i < 2; i++) {
         stage.gateway_does = does[i];
-        struct heard heard = ask("/sandbox/x", NULL, PAYMENT);
+        struct heard heard = ask("/sandbox/x", headers[i], PAYMENT);
         cr_expect_eq(heard.status, 502, "%u", i);
         cr_expect_neq(strstr(heard.body, "\"gateway_malformed\""), NULL);
         cr_expect(says(&heard, "cardkeep-outcome: answered\n"));
         cr_expect(says(&heard, "cardkeep-failed: gateway\n"));
         cr_expect_str_eq(last_outcome(), "answered");
+
+        unsigned calls = stage.gateway_calls;
+        struct heard again = ask("/sandbox/x", headers[i], PAYMENT);
+        cr_expect_eq(again.status, 409, "%u", i);
+        cr_expect_neq(strstr(again.body, "\"state_conflict\""), NULL);
+        cr_expect(says(&again, "cardkeep-outcome: answered\n"), "as the first heard");
+        cr_expect(says(&again, "cardkeep-safe-to-retry: false\n"));
+        cr_expect_eq(stage.gateway_calls, calls, "%u", i);
     }
 }
 
