@@ -2,7 +2,6 @@
 #include "base/client.h"
 
 #include <assert.h>
-#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +67,7 @@ static void op_detach(struct client_op *op)
     if (op->state != OP_ENDED)
         TAILQ_REMOVE(&client->due, op, due_link);
     if (op->state == OP_WAITING)
-        TAILQ_REMOVE(&client->waiting, op, turn_link);
+        client_turn_leave(op);
     if (op->state == OP_ENDED) {
         TAILQ_REMOVE(&client->ended, op, turn_link);
         client->ended_count--;
@@ -106,9 +105,7 @@ void client_answered(struct client_op *op, bool keep)
     if (keep) {
         op->conn = NULL;
         conn->op = NULL;
-        conn->state = CONN_IDLE;
-        conn->idle_until_ms = clock_monotonic_ms() + CLIENT_IDLE_MS;
-        TAILQ_INSERT_TAIL(&client->idle, conn, idle);
+        client_idle_put(conn, clock_monotonic_ms());
         status_ignore(timer_set(client, conn->idle_until_ms), to_be_late);
     }
     op->result = CLIENT_ANSWERED;
@@ -244,80 +241,11 @@ static void op_deliver(struct client *client, struct client_op *op)
     op_spare(client, op);
 }
 
-/* --- Connections --- */
-
-static void conn_retire(struct client *client, struct client_conn *conn)
-{
-    TAILQ_REMOVE(&client->idle, conn, idle);
-    ERR_clear_error();
-    (void)SSL_shutdown(conn->ssl); /* In due form, whether the peer hears it or not. */
-    client_conn_free(&conn);
-}
-
-static bool conn_fits(const struct client_conn *conn, const struct client_op *op, int64_t now_ms)
-{
-    return conn->site == op->site && conn->idle_until_ms > now_ms &&
-           conn->generation == op->site->trust->generation && client_lookup_has(op, conn->peer);
-}
-
-/* The one that was used last.  One that holds anything before the request is written, be it an
- * answer that nobody asked for (a second one; a 408 to idleness) or its end, is not used: what it
- * holds would be taken for this request's answer. */
-static struct client_conn *conn_find(struct client *client, const struct client_op *op)
-{
-    struct client_conn *conn = TAILQ_LAST(&client->idle, client_conn_queue);
-    int64_t now_ms = clock_monotonic_ms();
-
-    while (conn != NULL) {
-        struct client_conn *before = TAILQ_PREV(conn, client_conn_queue, idle);
-        if (conn_fits(conn, op, now_ms)) {
-            TAILQ_REMOVE(&client->idle, conn, idle);
-            if (client_conn_is_quiet(conn) && client_conn_is_empty(conn))
-                return conn;
-            client_conn_free(&conn);
-        }
-        conn = before;
-    }
-    return NULL;
-}
-
-/* False: all connections are busy. */
-static bool op_begin(struct client *client, struct client_op *op)
-{
-    struct client_conn *conn = conn_find(client, op);
-
-    if (conn != NULL) {
-        client_conn_use(conn, op);
-        return true;
-    }
-    if (client->conn_count == client->connections_max) {
-        conn = TAILQ_FIRST(&client->idle); /* To elsewhere. */
-        if (conn == NULL)
-            return false;
-        conn_retire(client, conn);
-    }
-    client_conn_open(op);
-    return true;
-}
-
-/* In their order. */
-static void client_serve_waiting(struct client *client)
-{
-    for (struct client_op *op = NULL; (op = TAILQ_FIRST(&client->waiting)) != NULL;) {
-        if (client->conn_count == client->connections_max && TAILQ_EMPTY(&client->idle))
-            return;
-        TAILQ_REMOVE(&client->waiting, op, turn_link);
-        op->state = OP_DIALLING;
-        bool begun = op_begin(client, op);
-        assert(begun);
-    }
-}
-
 /* As many as there are now: whose owner starts another that fails at once waits for a turn. */
 void client_settle(struct client *client)
 {
     if (!client->is_closing)
-        client_serve_waiting(client);
+        client_turn_serve(client);
     for (unsigned count = client->ended_count; count > 0 && client->ended_count > 0; count--)
         op_deliver(client, TAILQ_FIRST(&client->ended));
 }
@@ -334,8 +262,8 @@ static void client_on_timer(void *owner)
     while ((op = TAILQ_FIRST(&client->due)) != NULL && op->due_ms <= now_ms)
         op_time_out(op, now_ms);
     while ((conn = TAILQ_FIRST(&client->idle)) != NULL && conn->idle_until_ms <= now_ms)
-        conn_retire(client, conn);
-    client_serve_waiting(client);
+        client_idle_retire(conn);
+    client_turn_serve(client);
     client->in_timer = false;
     int64_t due_ms = (op = TAILQ_FIRST(&client->due)) != NULL ? op->due_ms : INT64_MAX;
     if ((conn = TAILQ_FIRST(&client->idle)) != NULL && conn->idle_until_ms < due_ms)
@@ -347,15 +275,17 @@ static void client_on_timer(void *owner)
 
 /* --- What callers see --- */
 
-STATUS client_new(struct loop *loop, unsigned connections_max, struct client **out_client)
+STATUS client_new(struct loop *loop, unsigned connections_max, unsigned host_max,
+                  struct client **out_client)
 {
     assert(loop != NULL);
-    assert(connections_max > 0);
+    assert(connections_max > 0 && host_max > 0);
 
     struct client *client = calloc(1, sizeof *client);
     ENSURE(client != NULL, WHY_NO_MEMORY);
     client->loop = loop;
     client->connections_max = connections_max;
+    client->host_max = host_max;
     TAILQ_INIT(&client->due);
     TAILQ_INIT(&client->waiting);
     TAILQ_INIT(&client->ended);
@@ -388,7 +318,7 @@ void client_free(struct client **client_at)
     while ((op = TAILQ_FIRST(&client->ended)) != NULL)
         op_drop(op);
     while ((conn = TAILQ_FIRST(&client->idle)) != NULL)
-        conn_retire(client, conn);
+        client_idle_retire(conn);
     while ((op = SLIST_FIRST(&client->spare)) != NULL) {
         SLIST_REMOVE_HEAD(&client->spare, spare_link);
         op_free(&op);
@@ -411,10 +341,8 @@ STATUS client_start(struct client *client, const struct client_request *request,
     assert(request->total_ms > 0 && request->connect_ms > 0);
     TRY(timer_set(client, clock_monotonic_ms() + request->total_ms));
     TRY(op_new(client, request, done, owner, &op));
-    if (!TAILQ_EMPTY(&client->waiting) || !op_begin(client, op)) {
-        op->state = OP_WAITING;
-        TAILQ_INSERT_TAIL(&client->waiting, op, turn_link);
-    }
+    assert(op != NULL);
+    client_turn_ask(op);
     if (op->state == OP_ENDED) {
         struct status status = timer_set(client, 0); /* Never from inside here. */
         /* An error says that nothing left.  What may have left is told by the timer set above. */
@@ -463,7 +391,7 @@ STATUS client_fetch(const struct client_request *request, client_done_fn done, v
     struct client_op *op = NULL;
 
     TRY(loop_new(&loop));
-    TRY(client_new(loop, 1, &client));
+    TRY(client_new(loop, 1, 1, &client));
     struct fetch fetch = {.loop = loop, .done = done, .owner = owner};
     TRY(client_start(client, request, fetch_on_done, &fetch, &op));
     loop_run(loop);

@@ -84,8 +84,11 @@ struct client_header {
 
 typedef void (*client_done_fn)(void *owner, struct client_answer *answer);
 
-/* At most `connections_max` of them, kept ones too; what finds all busy waits for its turn. */
-STATUS client_new(struct loop *loop, unsigned connections_max, struct client **out_client);
+/* At most `connections_max` of them, kept ones too, and `host_max` to one host (one port, trust and
+ * pins); what finds all of either busy waits for its turn: behind others of its host, and behind
+ * others that wait for the same. */
+STATUS client_new(struct loop *loop, unsigned connections_max, unsigned host_max,
+                  struct client **out_client);
 /* Cancels what is under way (done is not called). */
 void client_free(struct client **client);
 

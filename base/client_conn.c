@@ -41,6 +41,7 @@ void client_conn_free(struct client_conn **conn_at)
     assert(conn->op == NULL);
     conn_hang_up(conn);
     conn->client->conn_count--;
+    conn->site->conn_count--;
     client_trust_leave(&conn->site);
     free(conn);
     *conn_at = NULL;
@@ -60,6 +61,7 @@ void client_conn_open(struct client_op *op)
     conn->client = client;
     conn->site = op->site;
     conn->site->users++;
+    conn->site->conn_count++;
     conn->fd = -1;
     conn->op = op;
     op->conn = conn;
@@ -365,7 +367,7 @@ static void conn_on_readable(void *owner)
     case CONN_IDLE:
         if (client_conn_is_quiet(conn))
             return;
-        TAILQ_REMOVE(&client->idle, conn, idle);
+        client_idle_take(conn);
         client_conn_free(&conn);
         break;
     }

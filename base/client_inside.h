@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* base/client_inside.h -- what the files of base/client share; for nobody else.
  *
- * client.c          requests from their start to their end, deadlines, connections that are kept
+ * client.c          requests from their start to their end, deadlines
+ * client_turn.c     connections that are kept, and requests that wait for one
  * client_conn.c     one connection: dial, handshake, write, read
  * client_lookup.c   addresses, and names where none are given
  * client_trust.c    whom to believe, as what, and where a connection may be used again
@@ -38,6 +39,7 @@ enum client_conn_state { CONN_DIALLING, CONN_SHAKING, CONN_BUSY, CONN_IDLE };
 
 struct client_conn {
     TAILQ_ENTRY(client_conn) idle; /* While CONN_IDLE: the one that is so longest first. */
+    TAILQ_ENTRY(client_conn) site_idle;
     struct client *client;
     struct client_site *site;
     struct client_op *op; /* NULL while CONN_IDLE. */
@@ -52,7 +54,7 @@ struct client_conn {
 };
 
 enum client_op_state {
-    OP_WAITING, /* For a connection: all that may be are busy. */
+    OP_WAITING, /* For a connection: all that may be, or its site's share, are busy. */
     OP_RESOLVING,
     OP_DIALLING, /* Until the handshake is over. */
     OP_BUSY,     /* Its request is being written, its answer read. */
@@ -63,6 +65,7 @@ struct client_op {
     TAILQ_ENTRY(client_op) due_link;  /* Unless OP_ENDED: the soonest first. */
     TAILQ_ENTRY(client_op) turn_link; /* While OP_WAITING or OP_ENDED. */
     SLIST_ENTRY(client_op) spare_link;
+    uint64_t turn; /* While OP_WAITING: the lowest has waited longest. */
     struct client *client;
     struct client_site *site;
     struct client_conn *conn;     /* While OP_DIALLING or OP_BUSY. */
@@ -93,15 +96,14 @@ struct client_op {
     char text[CLIENT_TEXT_SIZE];
 };
 
-TAILQ_HEAD(client_op_queue, client_op);
-TAILQ_HEAD(client_conn_queue, client_conn);
-
 struct client {
     struct loop *loop; /* Borrowed. */
     unsigned connections_max;
+    unsigned host_max; /* To one site. */
     unsigned conn_count;
     struct client_op_queue due;
-    struct client_op_queue waiting;
+    TAILQ_HEAD(, client_site) waiting; /* Those for which a request waits. */
+    uint64_t turns;
     struct client_op_queue ended;
     unsigned ended_count;
     struct client_conn_queue idle;
@@ -128,6 +130,18 @@ void client_answered(struct client_op *op, bool keep);
 /* Looks at it again then at the latest. */
 void client_due(struct client_op *op, int64_t due_ms);
 void client_settle(struct client *client);
+
+/* client_turn.c: the connection has its answer; `now_ms` begins its idleness. */
+void client_idle_put(struct client_conn *conn, int64_t now_ms);
+void client_idle_take(struct client_conn *conn);
+/* Closes it in due form. */
+void client_idle_retire(struct client_conn *conn);
+/* Begins the request, or lets it wait. */
+void client_turn_ask(struct client_op *op);
+/* It waits no more. */
+void client_turn_leave(struct client_op *op);
+/* Begins those that can be, the one that has waited longest first. */
+void client_turn_serve(struct client *client);
 
 /* client_conn.c: makes one for `op`, to one of its addresses. */
 void client_conn_open(struct client_op *op);

@@ -316,6 +316,8 @@ STATUS client_trust_site(struct client *client, const struct client_request *req
     site->trust->site_count++;
     site->port = request->port;
     site->users = 1;
+    TAILQ_INIT(&site->idle);
+    TAILQ_INIT(&site->waiting);
     LIST_INSERT_HEAD(&client->sites, site, all);
     client->site_count++;
     *out_site = MOVE(site);

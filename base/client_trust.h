@@ -23,7 +23,11 @@
 
 struct client;
 struct client_conn;
+struct client_op;
 struct client_request;
+
+TAILQ_HEAD(client_op_queue, client_op);
+TAILQ_HEAD(client_conn_queue, client_conn);
 
 /* Whom to believe and as what to appear.  Kept while its client lives: reading the host's
  * authorities takes milliseconds. */
@@ -53,10 +57,14 @@ struct client_site {
     uint16_t port;
     char *pins; /* NULL: any key that a trusted certificate has. */
     struct client_trust *trust;
-    unsigned users;              /* Requests and connections. */
-    SSL_SESSION *session;        /* To be resumed; NULL: none. */
-    int64_t session_ms;          /* When the chain was judged that it stands for. */
-    uint64_t session_generation; /* The trust's, then. */
+    unsigned users; /* Requests and connections. */
+    unsigned conn_count;
+    struct client_conn_queue idle; /* Of the client's: the one that is so longest first. */
+    struct client_op_queue waiting;
+    TAILQ_ENTRY(client_site) turn_link; /* While a request waits. */
+    SSL_SESSION *session;               /* To be resumed; NULL: none. */
+    int64_t session_ms;                 /* When the chain was judged that it stands for. */
+    uint64_t session_generation;        /* The trust's, then. */
 };
 
 STATUS client_trust_site(struct client *client, const struct client_request *request,

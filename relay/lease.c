@@ -363,7 +363,7 @@ STATUS lease_desk_new(struct loop *loop, const struct settings *settings, struct
     desk->settings = settings;
     desk->ledger = ledger;
     desk->leases_end = &desk->leases;
-    TRY(client_new(loop, VAULT_CONNECTIONS_MAX, &desk->client));
+    TRY(client_new(loop, VAULT_CONNECTIONS_MAX, VAULT_CONNECTIONS_MAX, &desk->client));
     TRY(vault_epoch_new(ledger, &desk->epoch));
     loop_on_turn_end(loop, on_turn_end, desk);
     *out_desk = MOVE(desk);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/encode.h"
@@ -25,7 +26,8 @@
 
 #define SECRET_SLOTS            4096u
 #define LOCK_BYTES              (SECRET_SLOTS * (SECRET_BYTES_MAX + 64u) + (64u << 10))
-#define GATEWAY_CONNECTIONS_MAX 256u
+#define GATEWAY_CONNECTIONS_MAX 1024u
+#define GATEWAY_SHARE           256u /* Of them for one: when it is silent, others have the rest. */
 #define TICK_MS                 250
 #define TICKS_PER_SECOND        4u
 #define STOP_PATIENCE_MS        30000
@@ -248,16 +250,27 @@ static STATUS open_state(struct serve *serve)
     return ledger_start(relay->ledger, relay->loop, 8 * settings->in_flight_max + 1024);
 }
 
+/* The store takes half of the descriptors, and the front some of the rest. */
+static unsigned gateway_connections(const struct settings *settings)
+{
+    struct rlimit limit = {0};
+    unsigned most = settings->in_flight_max < GATEWAY_CONNECTIONS_MAX ? settings->in_flight_max
+                                                                      : GATEWAY_CONNECTIONS_MAX;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 4 >= most)
+        return most;
+    return limit.rlim_cur < 4 ? 1 : (unsigned)(limit.rlim_cur / 4);
+}
+
 static STATUS open_parts(struct serve *serve)
 {
     const struct settings *settings = serve->settings;
     struct relay *relay = &serve->relay;
-    unsigned connections = settings->in_flight_max < GATEWAY_CONNECTIONS_MAX
-                               ? settings->in_flight_max
-                               : GATEWAY_CONNECTIONS_MAX;
+    unsigned connections = gateway_connections(settings);
+    unsigned share = connections < GATEWAY_SHARE ? connections : GATEWAY_SHARE;
 
     snprintf(serve->error, sizeof serve->error, "memory ran out");
-    TRY(client_new(relay->loop, connections, &relay->gateways));
+    TRY(client_new(relay->loop, connections, share, &relay->gateways));
     TRY(resolve_new(relay->loop, settings, &relay->resolver));
     TRY(lease_desk_new(relay->loop, settings, relay->ledger, &relay->desk));
     TRY(lease_resume(relay->desk));

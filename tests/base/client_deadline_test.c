@@ -306,7 +306,7 @@ Test(client_deadline, need_not_come_for_a_client_to_be_freed)
     run_until_signal(&host.requests, 2);
     request.addresses = "127.0.0.x";
     client_free(&client);
-    cr_assert(!failed(client_new(loop, 2, &client)));
+    cr_assert(!failed(client_new(loop, 2, 2, &client)));
     (void)start(&request, &kept[4]); /* It has ended, and nobody was told. */
     client_free(&client);
     turn_until((struct turn){.signals = &host.requests, .least = 0});

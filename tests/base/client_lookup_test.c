@@ -36,7 +36,7 @@ static void host_start_at(const char *address, peer_fn serve, unsigned connectio
     host.fd = listener(address, 64, &host.port);
     cr_assert_eq(pthread_create(&host.thread, NULL, host_run, NULL), 0);
     cr_assert(!failed(loop_new(&loop)));
-    cr_assert(!failed(client_new(loop, connections_max, &client)));
+    cr_assert(!failed(client_new(loop, connections_max, connections_max, &client)));
 }
 
 Test(client_lookup, finds_the_first_address_that_takes_a_connection)
@@ -52,7 +52,7 @@ Test(client_lookup, finds_the_first_address_that_takes_a_connection)
     ask_with(&request, &kept);
     cr_expect_str_eq(kept.body, "/dialled 0", "%s", kept.text);
     client_free(&client);
-    cr_assert(!failed(client_new(loop, 1, &client)));
+    cr_assert(!failed(client_new(loop, 1, 1, &client)));
     request.addresses = "127.0.0.3,127.0.0.1"; /* It is silent. */
     ask_with(&request, &kept);
     cr_expect_str_eq(kept.body, "/dialled 1", "%s", kept.text);

@@ -26,7 +26,7 @@ static void on_done(void *owner, struct client_answer *answer)
 static void client_make(void)
 {
     cr_assert(!failed(loop_new(&loop)));
-    cr_assert(!failed(client_new(loop, 2, &client)));
+    cr_assert(!failed(client_new(loop, 2, 2, &client)));
 }
 
 static void client_drop(void)

@@ -342,7 +342,7 @@ static void host_start(peer_fn serve, unsigned connections_max)
     host.fd = listener("0.0.0.0", 64, &host.port);
     cr_assert_eq(pthread_create(&host.thread, NULL, host_run, NULL), 0);
     cr_assert(!failed(loop_new(&loop)));
-    cr_assert(!failed(client_new(loop, connections_max, &client)));
+    cr_assert(!failed(client_new(loop, connections_max, connections_max, &client)));
 }
 
 static void host_stop(void)

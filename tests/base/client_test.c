@@ -337,7 +337,7 @@ Test(client, uses_a_connection_again)
     OWNED(loop_free) struct loop *loop = NULL;
     OWNED(client_free) struct client *client = NULL;
     cr_assert(!failed(loop_new(&loop)));
-    cr_assert(!failed(client_new(loop, 4, &client)));
+    cr_assert(!failed(client_new(loop, 4, 4, &client)));
 
     for (unsigned i = 0; i < 5; i++)
         cr_assert_eq(run(client, loop, "/echo").status, 200);
@@ -351,7 +351,7 @@ Test(client, takes_no_answer_that_came_before_its_request)
     OWNED(loop_free) struct loop *loop = NULL;
     OWNED(client_free) struct client *client = NULL;
     cr_assert(!failed(loop_new(&loop)));
-    cr_assert(!failed(client_new(loop, 4, &client)));
+    cr_assert(!failed(client_new(loop, 4, 4, &client)));
 
     for (unsigned i = 0; i < 2; i++) {
         cr_assert_eq(run(client, loop, targets[i]).result, CLIENT_ANSWERED);
@@ -367,7 +367,7 @@ Test(client, never_sends_again_what_died_on_a_used_connection)
     OWNED(loop_free) struct loop *loop = NULL;
     OWNED(client_free) struct client *client = NULL;
     cr_assert(!failed(loop_new(&loop)));
-    cr_assert(!failed(client_new(loop, 4, &client)));
+    cr_assert(!failed(client_new(loop, 4, 4, &client)));
 
     cr_assert_eq(run(client, loop, "/echo").result, CLIENT_ANSWERED);
     struct kept kept = run(client, loop, "/close");
@@ -382,7 +382,7 @@ Test(client, carries_many_at_once_within_its_connections)
     OWNED(client_free) struct client *client = NULL;
     struct kept kept = {.stop_at = 16};
     cr_assert(!failed(loop_new(&loop)));
-    cr_assert(!failed(client_new(loop, 1, &client)));
+    cr_assert(!failed(client_new(loop, 1, 1, &client)));
     kept.loop = loop;
 
     struct client_request request = request_to("POST", "/echo");
@@ -409,7 +409,7 @@ Test(client, says_nothing_once_cancelled)
     struct client_op *op = NULL;
     struct loop_timer *timer = NULL;
     cr_assert(!failed(loop_new(&loop)));
-    cr_assert(!failed(client_new(loop, 4, &client)));
+    cr_assert(!failed(client_new(loop, 4, 4, &client)));
 
     struct client_request request = request_to("POST", "/echo");
     cr_assert(!failed(client_start(client, &request, keep, &kept, &op)));

@@ -80,7 +80,7 @@ static void check_names(int version)
                  (unsigned)version);
         certify(cases[i].alt, version);
         client_free(&client);
-        cr_assert(!failed(client_new(loop, 4, &client)));
+        cr_assert(!failed(client_new(loop, 4, 4, &client)));
         struct client_request request = request_to("/");
         request.host = cases[i].asked;
         if (cases[i].good)
@@ -207,7 +207,7 @@ Test(client_trust, is_not_in_weak_ciphers_or_old_versions)
     SSL_CTX_set_security_level(host.context, 0);
     request.tls13_only = false;
     client_free(&client);
-    cr_assert(!failed(client_new(loop, 4, &client)));
+    cr_assert(!failed(client_new(loop, 4, 4, &client)));
     expect_refusal(&request, "TLS 1.1");
     host_stop();
 }

@@ -291,7 +291,7 @@ static struct status client_run(void)
                                      .total_ms = 1000,
                                      .answer_bytes_max = 100};
 
-    TRY(client_new(loop, 4, &client));
+    TRY(client_new(loop, 4, 4, &client));
     TRY(client_start(client, &request, on_answer, NULL, &op));
     client_cancel(&op);
     return STATUS_OK;

@@ -332,11 +332,11 @@ static void stage_open(void)
     relay->policy = stage.policy;
     relay->submission_max = 64;
     health_register(&relay->metrics);
-    cr_assert(!failed(client_new(relay->loop, 8, &relay->gateways)));
+    cr_assert(!failed(client_new(relay->loop, 8, 8, &relay->gateways)));
     cr_assert(!failed(resolve_new(relay->loop, stage.settings, &relay->resolver)));
     open_ledger();
     relay->server = listen_on(on_relay_call, stage.tls, "stage", &stage.port);
-    cr_assert(!failed(client_new(relay->loop, 8, &stage.client)));
+    cr_assert(!failed(client_new(relay->loop, 8, 8, &stage.client)));
 }
 
 static void stage_close(void)
