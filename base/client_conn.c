@@ -315,8 +315,13 @@ static void conn_write(struct client_conn *conn)
         int error = SSL_get_error(conn->ssl, rc);
         if (error == SSL_ERROR_WANT_WRITE)
             loop_watch_writable(conn->watch, conn_on_writable);
-        else if (conn_read(conn)) /* It may have answered before it hung up. */
-            conn_closed(conn, error);
+        else if (conn_read(conn)) { /* It may have answered before it hung up. */
+            /* A ticket of several records, of which some came, goes before what is written. */
+            if (error == SSL_ERROR_WANT_READ && !SSL_in_init(conn->ssl))
+                continue;
+            if (error != SSL_ERROR_WANT_READ)
+                conn_closed(conn, error);
+        }
         return;
     }
 }
@@ -345,7 +350,8 @@ bool client_conn_is_quiet(struct client_conn *conn)
 
 bool client_conn_is_empty(struct client_conn *conn)
 {
-    return !SSL_has_pending(conn->ssl) && strcmp(SSL_rstate_string(conn->ssl), "RH") == 0;
+    return !SSL_has_pending(conn->ssl) && !SSL_in_init(conn->ssl) &&
+           strcmp(SSL_rstate_string(conn->ssl), "RH") == 0;
 }
 
 /* --- Events --- */
@@ -362,7 +368,8 @@ static void conn_on_readable(void *owner)
         conn_shake(conn);
         break;
     case CONN_BUSY:
-        (void)conn_read(conn);
+        if (conn_read(conn) && !is_written(conn->op))
+            conn_write(conn); /* It may have waited for what came. */
         break;
     case CONN_IDLE:
         if (client_conn_is_quiet(conn))

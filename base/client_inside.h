@@ -151,7 +151,7 @@ void client_conn_dial(struct client_conn *conn);
 void client_conn_use(struct client_conn *conn, struct client_op *op);
 /* Nothing came but what TLS says for itself.  For a connection that is idle. */
 bool client_conn_is_quiet(struct client_conn *conn);
-/* Not a byte of a record to come either: it may be used again. */
+/* Not a byte of a record, nor a record of a ticket, to come either: it may be used again. */
 bool client_conn_is_empty(struct client_conn *conn);
 void client_conn_free(struct client_conn **conn);
 
