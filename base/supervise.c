@@ -21,7 +21,6 @@
 #define DELAY_MOST_MS  5000
 #define AT_ONCE_MS     5000  /* A process that lived shorter than that failed at once. */
 #define LEAVE_MS       10000 /* For satellites to see that their core is gone. */
-#define STOP_MS        60000 /* For everything under way to end. */
 #define WAIT_MOST_MS   60000
 
 struct child {
@@ -203,7 +202,7 @@ static void stop(struct supervisor *supervisor)
     if (supervisor->stopping)
         return;
     supervisor->stopping = true;
-    supervisor->kill_at_ms = clock_monotonic_ms() + STOP_MS;
+    supervisor->kill_at_ms = clock_monotonic_ms() + SUPERVISE_STOP_MS;
     signal_all(supervisor, SIGTERM);
     if (supervisor->satellites[0].pid == 0)
         control_close(supervisor);

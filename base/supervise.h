@@ -26,6 +26,8 @@
 
 #define SUPERVISE_SATELLITES_MAX 4u
 #define SUPERVISE_EXIT_CONFIG    2 /* "Do not start me again." */
+/* For everything under way to end, before it is killed: within the 90 s that systemd grants. */
+#define SUPERVISE_STOP_MS 85000
 
 struct supervise_satellite {
     const char *name;

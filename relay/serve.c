@@ -30,8 +30,6 @@
 #define GATEWAY_SHARE           256u /* Of them for one: when it is silent, others have the rest. */
 #define TICK_MS                 250
 #define TICKS_PER_SECOND        4u
-#define STOP_PATIENCE_MS        30000
-#define ANSWER_SPARE_MS         30000 /* Beyond a gateway's own deadline: lease, ledger. */
 #define ERROR_MAX               768u
 #define EXIT_AGAIN              1
 
@@ -122,9 +120,10 @@ static void stop(struct serve *serve)
     if (serve->stopping)
         return;
     serve->stopping = true;
-    serve->turns_left = STOP_PATIENCE_MS / TICK_MS;
+    int64_t patience_ms = settings_stop_ms(serve->settings);
+    serve->turns_left = (unsigned)(patience_ms / TICK_MS);
     log_event(LOG_INFO, "stopping", NULL);
-    http_server_stop(serve->relay.server, STOP_PATIENCE_MS, on_server_stopped, serve);
+    http_server_stop(serve->relay.server, patience_ms, on_server_stopped, serve);
     if (serve->metrics_server != NULL)
         http_server_stop(serve->metrics_server, 0, on_server_stopped, serve);
 }
@@ -279,16 +278,6 @@ static STATUS open_parts(struct serve *serve)
     return loop_timer(relay->loop, TICK_MS, on_tick, serve, &serve->timer);
 }
 
-static int64_t answer_ms(const struct settings *settings)
-{
-    int64_t longest_ms = 0;
-
-    for (unsigned i = 0; i < settings->destination_count; i++)
-        if (settings->destinations[i].profile.total_ms > longest_ms)
-            longest_ms = settings->destinations[i].profile.total_ms;
-    return longest_ms + ANSWER_SPARE_MS;
-}
-
 static STATUS listen_one(struct serve *serve, struct http_server *server, const char *host,
                          uint16_t port, void *tag)
 {
@@ -337,7 +326,7 @@ static STATUS open_servers(struct serve *serve)
     limits.connections = settings->connections_max;
     limits.in_flight = settings->in_flight_max;
     limits.body_bytes = settings->body_bytes_max;
-    limits.answer_ms = answer_ms(settings);
+    limits.answer_ms = settings_answer_ms(settings);
     options.limits = limits;
     TRY(reload_open(&serve->reload, &serve->relay, serve->error, sizeof serve->error));
     TRY(http_server_new(&options, &serve->relay.server));

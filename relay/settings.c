@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "base/supervise.h"
 
 #define CONNECTIONS_DEFAULT 4096
 #define IN_FLIGHT_DEFAULT   4096
@@ -17,6 +18,10 @@
 #define DAY_MS              (24 * 3600 * 1000LL)
 /* Longer than a cardholder may dispute a payment. */
 #define LEDGER_KEPT_DEFAULT_MS (400 * DAY_MS)
+#define ANSWER_SPARE_MS        30000 /* Beyond a gateway's own deadline: lease, ledger. */
+#define STOP_MOST_MS           75000
+
+static_assert(STOP_MOST_MS + 10000 <= SUPERVISE_STOP_MS, "what waited leaves in good order");
 
 static const char *const environments[] = {"development", "production", NULL};
 
@@ -312,6 +317,23 @@ const struct settings_destination *settings_destination_find(const struct settin
             return &settings->destinations[i];
     }
     return NULL;
+}
+
+int64_t settings_answer_ms(const struct settings *settings)
+{
+    int64_t longest_ms = 0;
+
+    for (unsigned i = 0; i < settings->destination_count; i++)
+        if (settings->destinations[i].profile.total_ms > longest_ms)
+            longest_ms = settings->destinations[i].profile.total_ms;
+    return longest_ms + ANSWER_SPARE_MS;
+}
+
+int64_t settings_stop_ms(const struct settings *settings)
+{
+    int64_t answer_ms = settings_answer_ms(settings);
+
+    return answer_ms < STOP_MOST_MS ? answer_ms : STOP_MOST_MS;
 }
 
 void settings_describe(const struct settings *settings, struct buffer *out)

@@ -83,6 +83,12 @@ void settings_free(struct settings **settings);
 const struct settings_destination *settings_destination_find(const struct settings *settings,
                                                              const char *name, size_t name_size);
 
+/* The longest that a submission takes: its gateway's deadline, and some for lease and ledger. */
+int64_t settings_answer_ms(const struct settings *settings);
+/* For how long a stop waits for what is under way: as long as that, but within what the supervisor
+ * grants.  What takes longer still is cut off, and in doubt. */
+int64_t settings_stop_ms(const struct settings *settings);
+
 /* What was understood, with defaults, as lines of YAML, for --check. */
 void settings_describe(const struct settings *settings, struct buffer *out);
 

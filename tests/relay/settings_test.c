@@ -192,3 +192,21 @@ Test(settings, read_where_backups_of_the_ledger_go)
     cr_expect_eq(status.why, WHY_BAD_INPUT);
     cr_expect_not_null(strstr(error, "keep"), "%s", error);
 }
+
+Test(settings, let_a_stop_wait_for_the_slowest_gateway_within_reason)
+{
+    static const struct {
+        int64_t total_ms;
+        int64_t stop_ms;
+    } cases[] = {{1000, 31000}, {40000, 70000}, {60000, 75000}, {600000, 75000}};
+    OWNED(settings_free) struct settings *settings = NULL;
+    char error[SETTINGS_ERROR_MAX] = "";
+
+    struct status status = load("development", REST SANDBOX, &settings, error);
+    cr_assert(!failed(status), "%s", error);
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        settings->destinations[0].profile.total_ms = cases[i].total_ms;
+        cr_expect_eq(settings_answer_ms(settings), cases[i].total_ms + 30000, "%u", i);
+        cr_expect_eq(settings_stop_ms(settings), cases[i].stop_ms, "%u", i);
+    }
+}
