@@ -52,6 +52,14 @@ def a_bad_number_is_refused_by_name_and_not_repeated(system):
     check(wrong not in done.stdout + done.stderr, "the number is not repeated")
 
 
+def what_a_problem_is_about_is_named(system):
+    done = system.cardkeep("token", "create", text=VISA + "\n")
+    equal((done.returncode, "--exp is needed" in done.stderr), (2, True), done.stderr)
+    done = system.cardkeep("keys", "rotate", "dek")
+    equal(done.returncode, 1, "exit code")
+    check("missing_field" in done.stderr and "Field: /tenant" in done.stderr, done.stderr)
+
+
 def a_daemon_that_is_not_there_is_exit_three(system):
     system.stop("relay")
     done = system.cardkeep("status")

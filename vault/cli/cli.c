@@ -32,7 +32,7 @@ const struct cli_command cli_commands[] = {
      " json ports: gateways: ", 1, 1, dev_init},
     {"status", "", "[--json] [--config FILE]", "Ask vault and relay whether they are ready.",
      " json config: ", 0, 0, health_status},
-    {"token", "create", "[--json] [--config FILE] [--exp MM/YYYY] [--name TEXT] [--cvv]",
+    {"token", "create", "[--json] [--config FILE] --exp MM/YYYY [--name TEXT] [--cvv]",
      "Store a card; its number is read from standard input, never from the command line.",
      " json config: exp: name: cvv ", 0, 0, token_create},
     {"token", "show", "[--json] [--config FILE] TOKEN", "Show what a token stands for, masked.",

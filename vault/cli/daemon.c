@@ -290,6 +290,7 @@ static enum cli_exit problem_say(enum daemon_which which, const struct daemon_an
     char code[TEXT_BYTES_MAX] = "";
     char title[TEXT_BYTES_MAX] = "";
     char detail[TEXT_BYTES_MAX] = "";
+    char field[TEXT_BYTES_MAX] = "";
     char rule[TEXT_BYTES_MAX] = "";
     if (!failed(json_read(answer->body.bytes, answer->body.size, nodes, PROBLEM_NODES_MAX, &json,
                           &at)) &&
@@ -297,11 +298,13 @@ static enum cli_exit problem_say(enum daemon_which which, const struct daemon_an
         problem_text(&json, "code", code);
         problem_text(&json, "title", title);
         problem_text(&json, "detail", detail);
+        problem_text(&json, "field", field);
         problem_text(&json, "rule", rule);
     }
-    say_error("the %s answered %d%s%s: %s%s%s%s%s", which_names[which], answer->status,
+    say_error("the %s answered %d%s%s: %s%s%s%s%s%s%s", which_names[which], answer->status,
               code[0] == '\0' ? "" : " ", code, title[0] == '\0' ? "without saying why" : title,
-              detail[0] == '\0' ? "" : " ", detail, rule[0] == '\0' ? "" : " Rule: ", rule);
+              detail[0] == '\0' ? "" : " ", detail, field[0] == '\0' ? "" : " Field: ", field,
+              rule[0] == '\0' ? "" : " Rule: ", rule);
     if (answer->status == 401 || answer->status == 403)
         return CLI_REFUSED;
     if (strcmp(code, "sealed") == 0)

@@ -25,7 +25,7 @@ static const struct help_text help_texts[] = {
      "The number is read from standard input, or asked for without echo; it is never an argument,\n"
      "where every process on the machine could read it.  With --cvv a second line is the CVV.\n\n"
      "Examples:\n"
-     "  cardkeep token create\n"
+     "  cardkeep token create --exp 12/2031\n"
      "  cardkeep token create --exp 12/2031 --name 'A. Example' --json < number.txt\n"
      "  cardkeep token show tok_test_...\n"
      "  cardkeep token delete tok_test_...\n"},
@@ -96,7 +96,7 @@ static const struct help_text help_texts[] = {
      "is\n"
      "restored is proven before it appears under its name; cardkeep-vault --verify-store then "
      "opens\n"
-     "every record, with the seal.  vault/README.md has the whole of a restore.\n\n"
+     "every record, with the seal.  vault/RESTORE.md has the whole of a restore.\n\n"
      "Examples:\n"
      "  cardkeep backup create\n"
      "  cardkeep backup list --from .cardkeep/backups/vault\n"

@@ -129,7 +129,12 @@ enum cli_exit token_create(const struct cli_arguments *arguments)
     json_begin_object(&writer);
     const char *exp = cli_option(arguments, "exp");
     const char *name = cli_option(arguments, "name");
-    if (exp != NULL && !expiry_put(&writer, exp))
+    if (exp == NULL) {
+        say_error("--exp is needed: the month and the year until which the card is good, like "
+                  "12/2031");
+        return CLI_USAGE;
+    }
+    if (!expiry_put(&writer, exp))
         return CLI_USAGE;
     if (name != NULL)
         json_put_member(&writer, "cardholder_name", name);
