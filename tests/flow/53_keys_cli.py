@@ -34,10 +34,15 @@ def people_move_keys_at_the_command_line(system):
     check(request in say(system, "approvals", "list", "--all"), "and is remembered")
     equal(pay(system, token).json["code"], "key_compromised", "no lease")
     let_go(system, job)
-    for words in (("keys", "show", "x"), ("keys", "list", "--state", "a b"),
+    for words in (("keys", "show", "x"), ("keys", "list", "--tenant", "a b"),
+                  ("keys", "list", "--state", "foo"), ("keys", "list", "--purpose", "foo"),
                   ("approvals", "approve", "12"), ("keys", "compromise", "1", "--within", "0")):
         say(system, *words, code=2)
     say(system, "keys", "show", "999999", code=1)
+    done = system.cardkeep("keys", "list", "--state", "foo")
+    check("pre-active, active, suspended" in done.stderr and done.stdout == "", done.stderr)
+    say(system, "keys", "list", "--state", "destroyed", "--purpose", "index")
+    say(system, "keys", "exposure", "999999", code=1)
 
 
 def _exposure(system, key, *more):

@@ -39,7 +39,8 @@ struct exposure {
     int64_t from_ms;
     int64_t to_ms;
     bool json;
-    bool more; /* Keys or uses that found no room. */
+    bool known; /* The log names the key. */
+    bool more;  /* Keys or uses that found no room. */
     struct exposure_tally tally;
     struct exposure_moved moved;
     struct buffer uses; /* One line, or one JSON object, each. */
@@ -83,6 +84,7 @@ static void wrapped_on_entry(void *owner, uint64_t seq, const char *text, size_t
     log_walk_text(json, 0, "detail", detail, sizeof detail);
     const char *under = strstr(detail, UNDER);
     uint64_t id = log_walk_key(json, 0);
+    exposure->known = exposure->known || id == exposure->keys[0];
     if (under == NULL || id == 0 || key_is_meant(exposure, id))
         return;
     under += strlen(UNDER);
@@ -319,6 +321,11 @@ enum cli_exit exposure_run(const struct cli_arguments *arguments)
     enum cli_exit code = log_walk_run(&walk);
     if (code != CLI_DONE)
         return code;
+    if (!exposure->known) {
+        say_error("no such key: the log names no key %" PRIu64 "; 'cardkeep keys list' shows each",
+                  exposure->keys[0]);
+        return CLI_FOUND;
+    }
     walk.on_entry = uses_on_entry;
     code = log_walk_run(&walk);
     if (code != CLI_DONE)

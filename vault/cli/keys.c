@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "keys/keyring.h"
 #include "vault/cli/log_walk.h"
 #include "vault/cli/say.h"
 #include "vault/contract.h"
@@ -174,12 +175,43 @@ static bool filter_add(const struct cli_arguments *arguments, const char *name, 
     return true;
 }
 
+/* False, with the sentence said, for a word that the option does not know. */
+static bool word_known(const struct cli_arguments *arguments, const char *name,
+                       const char *const *words, unsigned count)
+{
+    const char *given = cli_option(arguments, name);
+    OWNED(buffer_free) struct buffer known = BUFFER(TEXT_MAX);
+
+    for (unsigned i = 0; i < count; i++) {
+        if (given == NULL || strcmp(given, words[i]) == 0)
+            return true;
+        buffer_format(&known, "%s%s", i == 0 ? "" : ", ", words[i]);
+    }
+    say_error("--%s is one of: %s", name, buffer_text(&known));
+    return false;
+}
+
+static bool list_words_known(const struct cli_arguments *arguments)
+{
+    const char *purposes[KEY_PURPOSE_COUNT - 1];
+    const char *states[KEY_STATE_DESTROYED];
+
+    for (unsigned i = 0; i < KEY_PURPOSE_COUNT - 1; i++)
+        purposes[i] = key_purpose_name((enum key_purpose)(i + 1));
+    for (unsigned i = 0; i < KEY_STATE_DESTROYED; i++)
+        states[i] = key_state_name((enum key_state)(i + 1));
+    return word_known(arguments, "purpose", purposes, KEY_PURPOSE_COUNT - 1) &&
+           word_known(arguments, "state", states, KEY_STATE_DESTROYED);
+}
+
 enum cli_exit keys_list(const struct cli_arguments *arguments)
 {
     OWNED(daemon_free) struct daemon *daemon = NULL;
     uint64_t after = 0;
     bool more = true;
 
+    if (!list_words_known(arguments))
+        return CLI_USAGE;
     enum cli_exit code = daemon_open(arguments, &daemon);
     if (code != CLI_DONE)
         return code;
