@@ -215,6 +215,8 @@ static STATUS backup_take(struct backup *backup)
         return refuse_engine(backup, status);
     uint64_t after = bytes_in(backup->folder);
     result->added_bytes = after > before ? after - before : 0;
+    if (result->added_bytes > result->backup.bytes)
+        result->added_bytes = result->backup.bytes; /* The rest is what lists its files. */
     result->entries = backup->facts.entries;
     TRY(facts_write(backup, folder));
     unsigned keep = backup->facts.alone ? 1 : backup->keep;

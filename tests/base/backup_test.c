@@ -70,6 +70,7 @@ Test(backup, takes_one_beside_the_store_and_says_what_became_of_it)
     cr_expect_str_eq(result->code, "ok");
     cr_expect_eq(result->entries, 9);
     cr_expect_gt(result->added_bytes, 0);
+    cr_expect_leq(result->added_bytes, result->backup.bytes);
     expect_text(backup, "\"state\":\"done\"");
     cr_assert(!failed(backup_facts_read(backups, result->backup.id, &facts)));
     cr_expect_not_null(strstr(buffer_text(&facts), "\"checkpoint\":\"a note\\n\""), "%s",
