@@ -229,7 +229,8 @@ static STATUS root_draw(struct ceremony *ceremony)
 }
 
 STATUS ceremony_collect(struct ceremony *ceremony, const struct ceremony_person *person,
-                        struct ceremony_box *out_box, struct problem *out_problem)
+                        const uint8_t *public_key, struct ceremony_box *out_box,
+                        struct problem *out_problem)
 {
     struct custodian *custodian = NULL;
     unsigned accepted = count_at_least(ceremony, STATE_ACCEPTED);
@@ -241,6 +242,13 @@ STATUS ceremony_collect(struct ceremony *ceremony, const struct ceremony_person 
     if (custodian->state > STATE_ACCEPTED)
         return refuse(out_problem, "Your share was given to you, and is given once; if it is "
                                    "lost, have the ceremony cancelled and begun again.");
+    if (public_key != NULL &&
+        memcmp(public_key, custodian->row.public_key, CUSTODIAN_KEY_BYTES) != 0) {
+        problem_set(out_problem, PROBLEM_INVALID_FIELD, "/public_key",
+                    "You accepted with another key; name with --key the file that you accepted "
+                    "with.");
+        return FAIL(WHY_BAD_INPUT);
+    }
     if (accepted < ceremony->count) {
         (void)snprintf(sentence, sizeof sentence,
                        "%u of %u custodians have accepted; there are shares to collect when all "

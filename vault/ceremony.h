@@ -84,9 +84,11 @@ struct ceremony_box {
     uint8_t index;
     uint8_t box[CUSTODIAN_BOX_BYTES];
 };
-/* The custodian's own share.  The first of these draws and splits the root. */
+/* The custodian's own share, where `public_key` is NULL or what it accepted with.  The first of
+ * these draws and splits the root. */
 STATUS ceremony_collect(struct ceremony *ceremony, const struct ceremony_person *person,
-                        struct ceremony_box *out_box, struct problem *out_problem);
+                        const uint8_t *public_key, struct ceremony_box *out_box,
+                        struct problem *out_problem);
 
 /* The share was read back: `digest` is share_digest()'s.  *out_all: everybody has, and
  * ceremony_finish() is next. */

@@ -105,8 +105,24 @@ static STATUS ceremony_know(struct keeper_op *op, struct read_object *object, un
         return keeper_refuse(op, PROBLEM_STATE_CONFLICT, NULL, sentence);
     }
     return keeper_refuse(op, PROBLEM_NOT_FOUND, NULL,
-                         "No ceremony of that name is under way; 'cardkeep status' names the one "
-                         "that is.");
+                         "No ceremony of that name is under way; 'cardkeep seal show' names the "
+                         "one that is.");
+}
+
+/* The custodian's key that was typed, which goes. */
+static STATUS public_key_take(struct keeper_op *op, char typed[static SHARE_TEXT_TYPED_MAX],
+                              uint8_t out[static CUSTODIAN_KEY_BYTES])
+{
+    struct buffer sentence OWNED(buffer_free) = BUFFER(sizeof op->problem.detail - 1);
+    struct share_text_fault fault;
+
+    struct status status =
+        share_text_read_public((const uint8_t *)typed, strlen(typed), out, &fault);
+    sodium_memzero(typed, SHARE_TEXT_TYPED_MAX); /* People give the wrong one of two keys. */
+    if (!failed(status))
+        return STATUS_OK;
+    share_text_explain(&fault, &sentence);
+    return keeper_refuse(op, PROBLEM_INVALID_FIELD, "/public_key", buffer_text(&sentence));
 }
 
 STATUS keeper_ceremony_accept(struct keeper_op *op, struct cursor *in)
@@ -117,11 +133,9 @@ STATUS keeper_ceremony_accept(struct keeper_op *op, struct cursor *in)
     static const char *const duties[] = {"accepted", NULL};
     struct keeper_text text OWNED(keeper_text_close) = {0};
     struct buffer body OWNED(buffer_free) = BUFFER(BODY_BYTES_MAX);
-    struct buffer sentence OWNED(buffer_free) = BUFFER(sizeof op->problem.detail - 1);
     struct json_writer writer = json_writer_over(&body);
     uint8_t key[CUSTODIAN_KEY_BYTES];
     char typed[SHARE_TEXT_TYPED_MAX];
-    struct share_text_fault fault;
     struct read_object object;
 
     TRY(keeper_text_open(in, &text));
@@ -132,13 +146,7 @@ STATUS keeper_ceremony_accept(struct keeper_op *op, struct cursor *in)
     read_object_text(&object, ACCEPT_KEY, typed, sizeof typed);
     (void)read_object_choice(&object, ACCEPT_DUTY, duties, 0);
     TRY(ceremony_know(op, &object, ACCEPT_CEREMONY));
-    struct status status =
-        share_text_read_public((const uint8_t *)typed, strlen(typed), key, &fault);
-    sodium_memzero(typed, sizeof typed); /* People give the wrong one of two keys. */
-    if (failed(status)) {
-        share_text_explain(&fault, &sentence);
-        return keeper_refuse(op, PROBLEM_INVALID_FIELD, "/public_key", buffer_text(&sentence));
-    }
+    TRY(public_key_take(op, typed, key));
     TRY(ceremony_accept(op->keeper->ceremonies.now, &person, key, &op->problem));
     char public_text[SHARE_TEXT_PUBLIC_SIZE];
     char detail[SHARE_TEXT_PUBLIC_SIZE + 64];
@@ -166,20 +174,28 @@ static void share_write(const struct ceremony_box *box, struct json_writer *writ
 
 STATUS keeper_ceremony_collect(struct keeper_op *op, struct cursor *in)
 {
-    enum { COLLECT_CEREMONY };
-    static const char *const names[] = {[COLLECT_CEREMONY] = "ceremony", NULL};
+    enum { COLLECT_CEREMONY, COLLECT_KEY };
+    static const char *const names[] = {
+        [COLLECT_CEREMONY] = "ceremony", [COLLECT_KEY] = "public_key", NULL};
     struct keeper_text text OWNED(keeper_text_close) = {0};
     struct buffer body OWNED(buffer_free) = BUFFER(BODY_BYTES_MAX);
     struct json_writer writer = json_writer_over(&body);
     struct read_object object;
     struct ceremony_box box;
+    uint8_t key[CUSTODIAN_KEY_BYTES];
+    char typed[SHARE_TEXT_TYPED_MAX] = "";
     char detail[64];
 
     TRY(keeper_text_open(in, &text));
     struct ceremony_person person = keeper_ceremony_person(op, &text, "seal.collect");
     TRY(keeper_text_object(op, &text, names, &object));
+    read_object_text(&object, COLLECT_KEY, typed, sizeof typed);
     TRY(ceremony_know(op, &object, COLLECT_CEREMONY));
-    TRY(ceremony_collect(op->keeper->ceremonies.now, &person, &box, &op->problem));
+    bool keyed = typed[0] != '\0';
+    if (keyed)
+        TRY(public_key_take(op, typed, key));
+    TRY(ceremony_collect(op->keeper->ceremonies.now, &person, keyed ? key : NULL, &box,
+                         &op->problem));
     (void)snprintf(detail, sizeof detail, "share %u", box.index);
     json_begin_object(&writer);
     json_put_member_bool(&writer, "done", false);

@@ -24,6 +24,7 @@
 #define SEAL_SET_CHARS     (2 * SEAL_SET_BYTES + 1)
 #define SEAL_BOOTS         "boots"
 #define SEAL_UNBEGUN       "It has no seal yet; 'cardkeep init' gives it one."
+#define SEAL_BEGUN         "It has no seal yet; the ceremony that gives it one is under way."
 #define SEAL_NOT_AS_KEPT   "Its seal or its key rows are not as they were stored; see the log."
 #define SEAL_TROUBLES_SAID 16u
 
@@ -34,7 +35,9 @@ const char *keeper_environment(const struct keeper *keeper)
 
 const char *keeper_sealed(const struct keeper *keeper)
 {
-    return keeper->ring == NULL || keeper->seal_shutting ? keeper->seal_why : NULL;
+    if (keeper->ring != NULL && !keeper->seal_shutting)
+        return NULL;
+    return keeper->seal.kind == 0 && keeper->ceremonies.now != NULL ? SEAL_BEGUN : keeper->seal_why;
 }
 
 void keeper_seal_say(struct keeper *keeper, const char *why)

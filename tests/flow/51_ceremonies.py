@@ -69,6 +69,9 @@ def no_share_exists_before_every_custodian_has_accepted(system):
                                                 "within_seconds": 600, "reason": "a drill"})
     equal(answer.status, 200, f"{answer!r}")
     ceremony = answer.json["ceremony"]["id"]
+    wait_until(lambda: "is under way" in system.cardkeep("status").stdout, "the status says so")
+    done = system.cardkeep("seal", "cancel", "cer_" + "0" * 22)
+    check("cardkeep seal show" in done.stderr, done.stderr)
     problem(post(system, "security", "init", {"threshold": 2, "custodians": FIVE}), 409,
             "state_conflict")
     for who in FIVE[:2]:
@@ -117,6 +120,9 @@ def a_share_is_given_once_and_read_back(system):
     done = custodians.run("custodian-1", "custodian", "collect", "--confirm", "--key",
                           custodians.key(SIXTH))
     check("the file that you accepted with" in done.stderr, f"before it is fetched: {done.stderr}")
+    done = custodians.run("custodian-1", "custodian", "collect", "--confirm", "--key",
+                          custodians.key("custodian-2"))
+    check("the file that you accepted with" in done.stderr, f"nor another's: {done.stderr}")
     problem(post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "0" * 64}),
             409, "state_conflict")
     done = custodians.run("custodian-1", "custodian", "collect", "--key",
@@ -152,6 +158,7 @@ def who_ends_a_ceremony_is_on_record(system):
                     "state_conflict")
     check("security cancelled it" in found["detail"], f"{found}")
     check("ceremony" not in state(system), "it is gone")
+    check("cardkeep init" in state(system)["why"], "one can be begun again")
 
 
 def who_comes_too_late_hears_so(system):

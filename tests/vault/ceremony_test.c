@@ -70,7 +70,8 @@ static enum why collect(struct hall *hall, unsigned i)
 {
     struct ceremony_person who = person(i);
     struct ceremony_box box;
-    enum why why = ceremony_collect(hall->ceremony, &who, &box, &hall->problem).why;
+    const uint8_t *key = hall->public_keys[i];
+    enum why why = ceremony_collect(hall->ceremony, &who, key, &box, &hall->problem).why;
 
     if (why == WHY_NONE) {
         cr_assert_eq(box.index, i + 1);
@@ -227,8 +228,30 @@ Test(ceremony, counts_no_certificate_and_no_key_for_two)
     said(&hall, PROBLEM_DENIED, "none of this ceremony's custodians");
     cr_assert_eq(accept(&hall, 1), WHY_NONE);
     cr_assert_eq(accept(&hall, 2), WHY_NONE);
-    cr_assert_eq(ceremony_collect(hall.ceremony, &anna, &box, &hall.problem).why, WHY_CONFLICT);
+    cr_assert_eq(ceremony_collect(hall.ceremony, &anna, NULL, &box, &hall.problem).why,
+                 WHY_CONFLICT);
     said(&hall, PROBLEM_STATE_CONFLICT, "another certificate");
+    hall_close(&hall);
+}
+
+Test(ceremony, gives_no_share_to_a_key_that_cannot_open_it)
+{
+    struct hall hall = hall_open();
+    struct ceremony_person anna = person(0);
+    struct ceremony_box box;
+
+    for (unsigned i = 0; i < COUNT; i++)
+        cr_assert_eq(accept(&hall, i), WHY_NONE);
+    cr_assert_eq(
+        ceremony_collect(hall.ceremony, &anna, hall.public_keys[1], &box, &hall.problem).why,
+        WHY_BAD_INPUT);
+    said(&hall, PROBLEM_INVALID_FIELD, "accepted with another key");
+    cr_assert_eq(collect(&hall, 0), WHY_NONE, "it is there still");
+    cr_assert_eq(ceremony_collect(hall.ceremony,
+                                  &(struct ceremony_person){names[1], certificates[1]}, NULL, &box,
+                                  &hall.problem)
+                     .why,
+                 WHY_NONE, "who says no key is not asked");
     hall_close(&hall);
 }
 

@@ -252,35 +252,6 @@ static void share_show(const struct cli_arguments *arguments, const struct share
     say_out("\n\n");
 }
 
-/* A share is given once: that it can be opened is known before it is fetched. */
-static enum cli_exit key_known(const struct daemon *daemon, const struct secret *key)
-{
-    struct ceremony_answer answer OWNED(ceremony_answer_free) = {0};
-    uint8_t public_key[CUSTODIAN_KEY_BYTES];
-    char wanted[SHARE_TEXT_PUBLIC_SIZE];
-    char text[CEREMONY_TEXT_MAX];
-    uint32_t count = 0;
-
-    enum cli_exit code = ceremony_ask(daemon, "", NULL, &answer);
-    if (code != CLI_DONE || failed(custodian_public(key, public_key)))
-        return code != CLI_DONE ? code : CLI_USAGE;
-    share_text_write_public(public_key, wanted);
-    const struct json *json = &answer.json;
-    uint32_t list = json_member(json, json_member(json, 0, "ceremony"), "custodians");
-    if (list != JSON_NONE && json->nodes[list].type == JSON_ARRAY)
-        count = json->nodes[list].count;
-    uint32_t at = count == 0 ? JSON_NONE : json_first(json, list);
-    for (uint32_t i = 0; i < count; i++) {
-        ceremony_text(json, at, "public_key", text);
-        if (strcmp(text, wanted) == 0)
-            return CLI_DONE;
-        at = json->nodes[at].next;
-    }
-    say_error("no custodian of this ceremony accepted with that key; name with --key the file "
-              "that you accepted with");
-    return CLI_USAGE;
-}
-
 enum cli_exit custodian_collect_command(const struct cli_arguments *arguments)
 {
     OWNED(daemon_free) struct daemon *daemon = NULL;
@@ -290,6 +261,8 @@ enum cli_exit custodian_collect_command(const struct cli_arguments *arguments)
     struct ceremony_answer answer OWNED(ceremony_answer_free) = {0};
     struct share share OWNED(share_free) = {0};
     struct json_writer writer = json_writer_over(&body);
+    uint8_t public_key[CUSTODIAN_KEY_BYTES];
+    char public_text[SHARE_TEXT_PUBLIC_SIZE];
     char ceremony[CEREMONY_TEXT_MAX];
 
     enum cli_exit code = daemon_open(arguments, &daemon);
@@ -297,12 +270,15 @@ enum cli_exit custodian_collect_command(const struct cli_arguments *arguments)
         code = key_read(arguments, &key);
     if (code == CLI_DONE)
         code = ceremony_name(arguments, daemon, ceremony);
-    if (code == CLI_DONE)
-        code = key_known(daemon, key);
     if (code != CLI_DONE)
         return code;
+    if (failed(custodian_public(key, public_key)))
+        return CLI_USAGE;
+    share_text_write_public(public_key, public_text);
     json_begin_object(&writer);
     json_put_member(&writer, "ceremony", ceremony);
+    /* A share is given once: the vault gives it to none that could not open it. */
+    json_put_member(&writer, "public_key", public_text);
     json_end_object(&writer);
     code = ceremony_ask(daemon, "/collect", &body, &answer);
     if (code != CLI_DONE)
