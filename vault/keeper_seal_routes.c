@@ -91,6 +91,8 @@ STATUS keeper_seal_ask_shut(struct keeper_op *op, struct cursor *in)
     json_end_object(&writer);
     TRY(keeper_answer_text(op, 200, &body));
     op->keeper->seal_shutting = true;
-    keeper_seal_say(op->keeper, "It was sealed by hand.");
+    keeper_seal_say(op->keeper, op->keeper->seal.kind == SEAL_SHARES
+                                    ? "It was sealed by hand; the custodians' shares open it."
+                                    : "It was sealed by hand; it opens when it is started anew.");
     return STATUS_OK;
 }

@@ -84,7 +84,8 @@ def sealed_it_takes_and_gives_no_card(system):
     answer = pay(system, made["token"])
     equal((answer.status, answer.header("Cardkeep-Outcome")), (503, "not_sent"), f"{answer!r}")
     state = _state(system)
-    equal((state["state"], state["why"]), ("sealed", "It was sealed by hand."), "the state")
+    equal((state["state"], state["why"]), ("sealed", "It was sealed by hand; it opens "
+                                           "when it is started anew."), "the state")
     problem(_security(system).post("/v1/seal/seal"), 409, "state_conflict")
     wait_until(lambda: system.metrics("vault", "/readyz").status == 503, "its readiness says so")
     answer = system.metrics("vault", "/readyz")
