@@ -139,7 +139,13 @@ def a_share_is_given_once_and_read_back(system):
     equal(done.returncode, 0, done.stderr)
     problem(post(system, "custodian-1", "confirm", {"ceremony": ceremony, "digest": "0" * 64}),
             409, "state_conflict")
-    answer = post(system, "custodian-3", "collect", {"ceremony": ceremony})
+    keys = {one["name"]: one["public_key"] for one in state(system)["ceremony"]["custodians"]
+            if "public_key" in one}
+    problem(post(system, "custodian-3", "collect", {"ceremony": ceremony,
+                                                     "public_key": keys["custodian-1"]}),
+            422, "invalid_field", "/public_key")
+    answer = post(system, "custodian-3", "collect", {"ceremony": ceremony,
+                                                      "public_key": keys["custodian-3"]})
     equal((answer.status, answer.json["share"]["index"], answer.json["done"]), (200, 3, False),
           f"{answer!r}")
     equal(state(system)["state"], "uninitialised", "two have not proven theirs")
