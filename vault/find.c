@@ -89,10 +89,12 @@ static STATUS view_open(struct keeper *keeper, const struct policy_tenant *tenan
     TRY(envelope_key_id(out_record->view, out_record->view_size, &key_id));
     out_view->key_id = key_id;
     buffer_clear(plain);
-    uint8_t *room = buffer_extend(plain, ENVELOPE_PLAIN_BYTES_MAX);
+    size_t room_size = out_record->view_size < ENVELOPE_PLAIN_BYTES_MAX ? out_record->view_size
+                                                                        : ENVELOPE_PLAIN_BYTES_MAX;
+    uint8_t *room = buffer_extend(plain, room_size); /* What is sealed is longer than its plain. */
     ENSURE(room != NULL, WHY_NO_MEMORY);
     TRY(envelope_open(keeper->ring, &place, out_record->view, out_record->view_size, room,
-                      ENVELOPE_PLAIN_BYTES_MAX, &size));
+                      room_size, &size));
     struct cursor in = cursor_over(room, size);
     view_decode(&in, out_view);
     ENSURE(cursor_done(&in), WHY_FORGED);
