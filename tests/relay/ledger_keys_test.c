@@ -76,18 +76,24 @@ static STATUS withdraw_apply(struct ledger_op *op, struct ledger *of, struct db_
     return ledger_rows_withdraw(of, batch, "sub_test_1");
 }
 
+static void withdraw(void)
+{
+    struct ledger_op op = {.apply = withdraw_apply, .done = nowhere};
+
+    ledger_run(ledger, &op);
+    cr_assert(!failed(op.status), "%s", op.status.where);
+    cr_assert(!has_row(LEDGER_OPEN, "sub_test_1"));
+}
+
 Test(ledger_keys, is_left_alone_when_what_had_it_is_withdrawn)
 {
     struct ledger_submission first = submission("sub_test_1", 1, 1);
     struct ledger_submission next = after(&first, "sub_test_2");
-    struct ledger_op withdraw = {.apply = withdraw_apply, .done = nowhere};
 
     intend(&first, NULL);
     intend(&next, NULL);
     finish(&next, LEDGER_SENT_NO_ANSWER, NULL);
-    ledger_run(ledger, &withdraw);
-    cr_assert(!failed(withdraw.status), "%s", withdraw.status.where);
-    cr_assert(!has_row(LEDGER_OPEN, "sub_test_1"));
+    withdraw();
     cr_assert_eq(repeated(&next, NULL), LEDGER_FOUND_IN_DOUBT, "not as if it were not sent");
 }
 
@@ -95,16 +101,13 @@ Test(ledger_keys, may_be_gone_when_what_had_it_is_withdrawn)
 {
     struct ledger_submission first = submission("sub_test_1", 1, 1);
     struct ledger_submission next = after(&first, "sub_test_2");
-    struct ledger_op withdraw = {.apply = withdraw_apply, .done = nowhere};
 
     intend(&first, NULL);
     intend(&next, NULL);
     finish(&next, LEDGER_NOT_SENT, NULL);
     swept_at(next.created_ms + next.window_ms);
     cr_assert(!has_key(&first));
-    ledger_run(ledger, &withdraw);
-    cr_assert(!failed(withdraw.status), "%s", withdraw.status.where);
-    cr_assert(!has_row(LEDGER_OPEN, "sub_test_1"));
+    withdraw();
 }
 
 Test(ledger_keys, is_not_swept_by_the_batch_that_uses_it_again)

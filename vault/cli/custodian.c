@@ -272,8 +272,10 @@ enum cli_exit custodian_collect_command(const struct cli_arguments *arguments)
         code = ceremony_name(arguments, daemon, ceremony);
     if (code != CLI_DONE)
         return code;
-    if (failed(custodian_public(key, public_key)))
+    if (failed(custodian_public(key, public_key))) {
+        say_error("that file holds no key that can be used");
         return CLI_USAGE;
+    }
     share_text_write_public(public_key, public_text);
     json_begin_object(&writer);
     json_put_member(&writer, "ceremony", ceremony);
